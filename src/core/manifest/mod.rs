@@ -116,6 +116,13 @@ pub struct Assignment {
 }
 
 impl Assignment {
+    /// The job's name, or else its id.
+    pub fn job_label(&self) -> &str {
+        self.label
+            .rsplit_once('/')
+            .map_or(&self.label, |(job, _)| job)
+    }
+
     /// Returns every field with its value: the password, then kerberos.
     pub fn values(&self) -> impl Iterator<Item = (Field, &Secret)> {
         std::iter::once((Field::Password, self.password.as_ref()))

@@ -37,8 +37,6 @@ pub struct Candidate {
     pub label: String,
     pub credentials: Vec<Arc<str>>,
     pub fitness: Fitness,
-    /// Whether `--resend` names it.
-    pub is_resent: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -94,9 +92,9 @@ pub fn candidates(
     let open = open.filter(|key| !to_send.contains(key));
     let open: BTreeSet<&JobId> = open.map(|key| &key.job).collect();
     let mut failed = failed_retries(manifest, state, &prints);
-    let resent = planned.entries.iter().filter(|entry| entry.is_resent());
-    let resent: BTreeSet<&JobId> = resent.map(|entry| &entry.key.job).collect();
-    failed.retain(|job, _| !resent.contains(job));
+    for entry in planned.entries.iter().filter(|entry| entry.is_resent()) {
+        failed.remove(&entry.key.job);
+    }
     let was_sent = |key: &EntryKey| {
         let entry = state.entries.get(key);
         let applied = entry.and_then(|entry| entry.applied.as_ref());
@@ -110,19 +108,22 @@ pub fn candidates(
         if !selected.is_selected(at) || !own.as_ref().is_none_or(|own| own.contains(job)) {
             continue;
         }
-        let label = assignment.label.rsplit_once('/');
         let candidate = jobs.entry(job.clone()).or_insert_with(|| Candidate {
-            label: label.map_or(&*assignment.label, |(job, _)| job).to_owned(),
+            label: assignment.job_label().to_owned(),
             credentials: Vec::new(),
             fitness: Fitness::Unfit("drspass sent none of its passwords"),
-            is_resent: resent.contains(job),
         });
-        candidate.credentials.extend(assignment.credential.clone());
         if open.contains(job) {
             candidate.fitness = Fitness::Unfit("its passwords are not all in sync");
         } else if was_sent(&assignment.key) {
             let failed = failed.get(job).map(|retry| Fitness::Failed(retry.at));
             candidate.fitness = failed.unwrap_or(Fitness::Fit);
+        }
+    }
+    // A retry logs in to both databases.
+    for assignment in manifest.assignments() {
+        if let Some(candidate) = jobs.get_mut(&assignment.key.job) {
+            candidate.credentials.extend(assignment.credential.clone());
         }
     }
     Ok(jobs)

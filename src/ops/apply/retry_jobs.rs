@@ -230,35 +230,27 @@ impl RetryJobsRun<'_> {
     fn next_round(&mut self) -> Vec<JobId> {
         let used = |job: &JobId| self.jobs[job].credentials.iter();
         let mut works: BTreeSet<&Arc<str>> = BTreeSet::new();
-        // Those with a retry that did not succeed, of this job.
+        // Each with the job whose retry did not succeed.
         let mut fails: BTreeMap<&Arc<str>, &JobId> = BTreeMap::new();
         for (job, result) in &self.results {
-            for credential in used(job) {
-                match result {
-                    RetryJobsResult::Runs(_) => _ = works.insert(credential),
-                    RetryJobsResult::RetriedBefore(..) => {
-                        _ = fails.entry(credential).or_insert(job)
-                    }
-                    RetryJobsResult::Failed(_)
-                    | RetryJobsResult::Unseen(_)
-                    | RetryJobsResult::Refused(_) => _ = fails.insert(credential, job),
-                    _ => {}
-                }
+            match result {
+                RetryJobsResult::Runs(_) => works.extend(used(job)),
+                RetryJobsResult::Failed(_)
+                | RetryJobsResult::Unseen(_)
+                | RetryJobsResult::Refused(_)
+                | RetryJobsResult::RetriedBefore(..) => fails.extend(used(job).map(|it| (it, job))),
+                _ => {}
             }
         }
         let mut tried: BTreeSet<&Arc<str>> = self.watch.open.iter().flat_map(used).collect();
         let (mut now, mut later, mut held) = (Vec::new(), Vec::new(), Vec::new());
         for job in &self.waiting {
             let failed = used(job).find_map(|credential| {
-                let by = *fails.get(credential)?;
-                let is_former = matches!(self.results[by], RetryJobsResult::RetriedBefore(..));
-                let by = &self.jobs[by].label;
-                (!is_former || !self.jobs[job].is_resent).then(|| {
-                    format!(
-                        "{by}, with the same @{credential}, did not run again; --resend \
-                         retries this job in any case"
-                    )
-                })
+                let by = &self.jobs[*fails.get(credential)?].label;
+                Some(format!(
+                    "{by}, with the same @{credential}, did not run again; --only with this job \
+                     retries it"
+                ))
             });
             let mut unproven = used(job).filter(|credential| !works.contains(credential));
             if let Some(why) = failed.or(self.stopped.map(str::to_owned)) {

@@ -52,7 +52,7 @@ fn held(number: usize, by: usize) -> String {
     let (job, by) = (id(number), id(by));
     format!(
         "! job {job} not retried: nothing was sent ({by}, with the same @orders-db, did not run \
-         again; --resend retries this job in any case)"
+         again; --only with this job retries it)"
     )
 }
 
@@ -89,12 +89,12 @@ fn a_shared_password_that_is_wrong_in_the_database_is_tried_by_one_job() {
     // Those that nothing was sent for are not taken for retried ones.
     let recorded = lab.state()["body"]["retries"].clone();
     assert_eq!(recorded.as_object().unwrap().len(), 1);
-    // To name one is to want it in any case; it is the first one then.
-    lab.apply(&["--retry-jobs", "--resend", &id(1), &id(2)])
+    // To name it alone is to want it in any case.
+    lab.apply(&["--retry-jobs", "--only", &format!("{}/source", id(1))])
         .exits(3)
-        .says(&held(2, 1))
-        .says(&held(3, 0));
+        .says("retried, failed again");
     assert_eq!(retried(&lab), [[id(0)], [id(1)]]);
+    lab.apply(&["--retry-jobs"]).exits(3).says(&held(2, 1));
     let ids: Vec<String> = (0..7).map(id).collect();
     seal(&mut lab, &ids, "canary-other");
     lab.apply(&["--retry-jobs"]).exits(0);
@@ -255,4 +255,22 @@ fn a_throttled_first_retry_is_followed_by_the_others() {
     inject(&lab, "retry", Fault::next(throttled));
     lab.apply(&["--retry-jobs"]).exits(0);
     assert_eq!(retried(&lab), [[id(0)], [id(0)], [id(1)]]);
+}
+
+#[test]
+fn the_credential_of_an_endpoint_that_is_not_selected_counts_too() {
+    let mut lab = lab(2, NEVER);
+    lab.configure("apply: { retry: { max_elapsed: 1s } }");
+    let ids = [id(0), id(1)];
+    let jobs = ids.each_ref().map(|id| {
+        format!("  {id}:\n    source: {{ password: 'canary-new' }}\n    destination: {{ credential: wide }}\n")
+    });
+    let head = "version: 1\ncredentials:\n  wide: { password: 'canary-old' }\njobs:\n";
+    lab.plant(&["canary-old"]);
+    lab.document(head.to_owned() + &jobs.concat()).exits(0);
+    lab.apply(&[]).exits(0);
+    lab.apply(&["--retry-jobs", "--only", "*/source"])
+        .exits(3)
+        .says("with the same @wide, did not run again");
+    assert_eq!(retried(&lab), [[id(0)]]);
 }
