@@ -13,6 +13,7 @@ use crate::api::client::Client;
 use crate::api::http::CLOCK_OFF;
 use crate::api::jobs::Inventory;
 use crate::core::job::{EntryKey, JobId, some_of};
+use crate::core::manifest::{Assignment, Manifest};
 use crate::core::redact::ForeignText;
 use crate::core::report::JobsReport;
 use crate::core::status::{Blocked, JobStatus, ReportedJob, UnknownStates, blocked};
@@ -89,8 +90,8 @@ pub struct Preflight {
     pub blocked: BTreeMap<JobId, Blocked>,
     /// What a person should know about the query.
     pub warnings: Vec<String>,
-    /// The number of failed jobs, which need a retry as well as the right password.
-    pub failed: usize,
+    /// The failed jobs, which need a retry as well as the right password.
+    failed: BTreeSet<JobId>,
     /// Whether blocked entries stop the whole run.
     pub held_back: bool,
 }
@@ -113,8 +114,9 @@ impl Preflight {
         let mut preflight = Self::default();
         let mut unread = Vec::new();
         for (job, reported) in survey.reported {
-            preflight.failed +=
-                usize::from(reported.known().is_some_and(JobStatus::may_be_retried));
+            if reported.known().is_some_and(JobStatus::may_be_retried) {
+                preflight.failed.insert(job.clone());
+            }
             if let Some(why) = blocked(&reported, unknown) {
                 preflight.blocked.insert(job, why);
             } else if reported == ReportedJob::Nothing {
@@ -140,6 +142,20 @@ impl Preflight {
         }
         preflight.warnings.extend(survey.warnings);
         Ok(preflight)
+    }
+
+    /// Adds a warning that names the failed jobs.
+    pub fn warn_of_failed(&mut self, manifest: &Manifest) {
+        let failed = manifest.assignments().iter();
+        let failed = failed.filter(|entry| self.failed.remove(&entry.key.job));
+        let failed: Vec<&str> = failed.map(Assignment::job_label).collect();
+        if !failed.is_empty() {
+            self.warnings.push(format!(
+                "jobs that have failed: {}; 'drspass apply --retry-jobs' retries them once their \
+                 passwords are right",
+                some_of(&failed, 10)
+            ));
+        }
     }
 }
 

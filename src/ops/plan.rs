@@ -13,6 +13,7 @@ use super::online::{Online, Preflight};
 use super::root::{Opened, OwnPaths, Root, Unlock, UserRules};
 use super::{OpError, Runtime};
 use crate::api::client::Client;
+use crate::core::address::Selection;
 use crate::core::fingerprint::ChangeId;
 use crate::core::job::{EntryKey, JobId};
 use crate::core::plan::{Exceeded, Plan, prints_of};
@@ -62,8 +63,12 @@ pub fn plan(
         ));
     }
     let blocked = match ask {
-        Some(ask) if plan.requests > 0 => blocked(&opened, &plan, &ask, runtime, &mut notes)?,
-        _ => BTreeMap::new(),
+        Some(ask) => {
+            let selected = Selection::resolve(&opened.manifest, &addresses.only, &[]);
+            let selected = selected.map_err(OpError::unmatched)?;
+            blocked(&opened, (&plan, &selected), &ask, runtime, &mut notes)?
+        }
+        None => BTreeMap::new(),
     };
     let mut report = known.report(plan, notes);
     if let Some(how) = save {
@@ -82,9 +87,11 @@ pub fn plan(
     Ok((report, opened.warnings))
 }
 
+/// Returns the entries to send whose jobs take no password now; notes which of the selected jobs
+/// have failed.
 fn blocked(
     opened: &Opened,
-    plan: &Plan,
+    (plan, selected): (&Plan, &Selection),
     ask: &AskStates<'_>,
     runtime: &Runtime,
     notes: &mut Vec<PlanNote>,
@@ -94,15 +101,18 @@ fn blocked(
     let client = client.guarding(&opened.manifest);
     let mut online = Online::new(client, runtime.hang_up)?;
     online.log_in()?;
-    let keys: Vec<&EntryKey> = plan.sent().map(|entry| &entry.key).collect();
-    let preflight = Preflight::ask(&mut online, keys.iter().copied(), ask.unknown)?;
+    let keys = opened.manifest.assignments().iter().enumerate();
+    let keys = keys.filter(|(at, _)| selected.is_selected(*at));
+    let keys = keys.map(|(_, assignment)| &assignment.key);
+    let mut preflight = Preflight::ask(&mut online, keys, ask.unknown)?;
+    preflight.warn_of_failed(&opened.manifest);
     let mut said = preflight.warnings;
     online.add_notes(&mut said);
     online.leave();
     let said = said.into_iter();
     notes.extend(said.map(|text| PlanNote::titled("preflight", text)));
     let why = |key: &EntryKey| Some((key.clone(), preflight.blocked.get(&key.job)?.clone()));
-    Ok(keys.into_iter().filter_map(why).collect())
+    Ok(plan.sent().filter_map(|entry| why(&entry.key)).collect())
 }
 
 pub struct SaveAs<'a> {

@@ -84,6 +84,7 @@ pub struct PlanArgs {
     )]
     pub expires_in: Duration,
     /// Log in and read the states of the jobs, to see which entries apply would skip
+    /// and which jobs have failed
     #[arg(long, help_heading = JOBS)]
     pub preflight: bool,
     #[command(flatten)]

@@ -24,6 +24,7 @@ use super::{OpError, Runtime};
 use crate::api::client::Client;
 use crate::core::fingerprint::ChangeId;
 use crate::core::job::EntryKey;
+use crate::core::manifest::Manifest;
 use crate::core::plan::{Action, Exceeded, Plan};
 use crate::core::problem::Problem;
 use crate::core::report::{ApplyReport, PlanNote, PlanReport, Signal};
@@ -174,7 +175,7 @@ pub fn apply(
         (None, Some(client)) => Online::new(client, hang_up)?,
         (None, None) => return Ok((planned, None)),
     };
-    let preflight = prepare(&mut online, plan, options)?;
+    let preflight = prepare(&mut online, (plan, &opened.manifest), options)?;
     if key_changed && root.store.has_journal() {
         root.store.set_aside_journal(&guard)?;
     }
@@ -243,7 +244,11 @@ fn limit_error(Exceeded { changes, limits }: &Exceeded) -> OpError {
 
 /// Logs in and queries job states, before anything is marked. Fails if the login is refused
 /// or a signal arrives: nothing was sent then.
-fn prepare(online: &mut Online, plan: &Plan, options: &ApplyOptions) -> Result<Preflight, OpError> {
+fn prepare(
+    online: &mut Online,
+    (plan, manifest): (&Plan, &Manifest),
+    options: &ApplyOptions,
+) -> Result<Preflight, OpError> {
     online.log_in()?;
     let Some(unknown) = options.preflight else {
         return Ok(Preflight::default());
@@ -252,12 +257,8 @@ fn prepare(online: &mut Online, plan: &Plan, options: &ApplyOptions) -> Result<P
     let mut entries = plan.entries.iter();
     let is_held = entries.any(|entry| entry.action == Action::Hold);
     preflight.held_back = options.stop_if_blocked && (is_held || !preflight.blocked.is_empty());
-    if preflight.failed > 0 && options.retry_jobs.is_none() {
-        preflight.warnings.push(format!(
-            "jobs that have failed: {}; 'apply --retry-jobs' retries them once their passwords \
-             are right",
-            preflight.failed
-        ));
+    if options.retry_jobs.is_none() {
+        preflight.warn_of_failed(manifest);
     }
     Ok(preflight)
 }

@@ -250,7 +250,7 @@ fn a_plan_tells_what_is_blocked_takes_no_lock_and_changes_no_file() {
 
 #[test]
 fn a_plan_asks_nobody_unless_it_is_told_to() {
-    let mut lab = lab();
+    let lab = lab();
     for args in [
         &["plan"][..],
         &["plan", "--json"],
@@ -273,13 +273,37 @@ fn a_plan_asks_nobody_unless_it_is_told_to() {
             .says("--preflight");
     }
     assert_eq!(lab.sim.connections(), 0);
-    lab.apply(&[]).exits(0);
-    // In sync, there is nothing to ask about.
-    let before = lab.sim.connections();
-    lab.run(&["plan", "--preflight"]).exits(0);
-    sources(&mut lab, &[J1], "canary-1");
+}
+
+#[test]
+fn an_explicit_preflight_names_failed_jobs_though_nothing_is_to_be_sent() {
+    let states = [
+        (J1, "INCRE_TRANSFER_STARTED"),
+        (J2, "INCRE_TRANSFER_FAILED"),
+        (J3, "START_JOB_FAILED"),
+    ];
+    let mut lab = lab_of(states.map(|(id, status)| job(id, status)).into());
+    sources(&mut lab, &[J1, J2, J3], "canary-1");
+    lab.apply(&[])
+        .exits(0)
+        .says("note: jobs that have failed: ");
+    let failed = format!(
+        "note: jobs that have failed: {J2}, {J3}; 'drspass apply --retry-jobs' retries them once \
+         their passwords are right"
+    );
     lab.run(&["plan", "--preflight", "--detailed-exitcode"])
-        .exits(0);
+        .exits(0)
+        .says(&failed)
+        .says("Nothing to send.");
+    // Not only those of entries to be sent.
+    lab.run(&["plan", "--preflight", "--resend", J1])
+        .exits(0)
+        .says(&failed);
+    lab.run(&["plan", "--preflight", "--only", J1])
+        .exits(0)
+        .says_not("have failed");
+    let before = lab.sim.connections();
+    lab.run(&["plan"]).exits(0).says_not("have failed");
     assert_eq!(lab.sim.connections(), before);
 }
 
