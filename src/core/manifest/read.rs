@@ -7,7 +7,7 @@ use super::value::{SecretKind, secret};
 use super::{Assignment, Credential, Former, Job, Manifest, Sealed, Sealing, is_written};
 use crate::core::config::{is_address, is_project_id, state_path};
 use crate::core::fingerprint::{Field, FingerprintKey, Scope, is_digest, is_printable};
-use crate::core::job::{Endpoint, EntryKey, JobId};
+use crate::core::job::{Endpoint, EntryKey, JobId, some_of};
 use crate::core::problem::FieldPath;
 use crate::core::secret::Secret;
 use crate::core::state::Lineage;
@@ -33,10 +33,16 @@ pub fn manifest(root: &Cursor<'_, '_>, sealing: Sealing) -> Option<Manifest> {
         None => root.missing("jobs", None, "List the jobs, or write `jobs: {}`."),
     }
     if root.is_whole() {
-        for account in reading.accounts.iter().filter(|account| !account.is_used) {
-            let what = "no endpoint uses this credential";
+        let mut unused = reading.accounts.iter().filter(|account| !account.is_used);
+        if let Some(Account { entry, .. }) = unused.next() {
+            let others: Vec<String> = unused.map(|other| format!("@{}", other.name)).collect();
+            let others = match others.len() {
+                0 => String::new(),
+                number => format!(", nor {number} more: {}", some_of(&others, 5)),
+            };
             let help = "Use it with `credential` at an endpoint, or remove it.";
-            account.entry.warning(account.entry.key, what, help);
+            let what = format!("no endpoint uses this credential{others}");
+            entry.warning(entry.key, what, help);
         }
     }
     let credentials = reading.accounts.into_iter().filter_map(|account| {

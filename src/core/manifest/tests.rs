@@ -416,6 +416,10 @@ fn credentials_with_fields_are_named_and_warned_of_when_unused() {
             "a: { password: \"x\" }",
             "warning 3:3 @a: no endpoint uses this credential",
         ),
+        (
+            "a: { password: \"x\" }\n  b: { password: \"y\" }\n  c: { password: \"z\" }",
+            "warning 3:3 @a: no endpoint uses this credential, nor 2 more: @b, @c",
+        ),
         ("a: {}", "error 3:3 @a/password: is missing"),
         ("a:", "error 3:4 credentials.#1: has no value"),
         (
