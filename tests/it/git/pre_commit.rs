@@ -167,7 +167,7 @@ fn a_plain_hook_of_git_looks_at_what_is_committed_and_not_at_the_work_tree() {
     try_commit()
         .exits(1)
         .says("not encrypted")
-        .says("the root folder envs/a b/.");
+        .says("the root directory envs/a b/.");
     lab.write("envs/a b/passwords.yaml.age", &good);
     git(&lab, &["add", "--all"]).exits(0);
     try_commit().exits(0);
