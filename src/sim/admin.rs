@@ -35,6 +35,14 @@ struct NewPassword {
     password: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct NewAccountPassword {
+    host: String,
+    user: String,
+    password: String,
+}
+
 pub fn answer(shared: &Shared, request: &ServiceRequest) -> ServiceReply {
     let token = request.head.headers.get("x-sim-admin");
     let allowed = token.is_some_and(|given| same(given.as_bytes(), shared.admin_token.as_bytes()));
@@ -97,6 +105,15 @@ fn route(shared: &Shared, request: &ServiceRequest) -> SimAnswer {
             let change = |job: &mut SimJob, _| job.login_mut(new.endpoint).change(&new.password);
             let changed = shared.change(id, change);
             changed.map(|()| done()).ok_or_else(no_such_job)
+        }
+        ("POST", ["real-password"]) => {
+            let new: NewAccountPassword = read(request)?;
+            let account = (&*new.host, &*new.user, &*new.password);
+            let mut state = shared.lock();
+            match state.jobs.change_account(account, Instant::now()) {
+                0 => Err(problem(404, "no such account")),
+                endpoints => ServiceReply::ok(&json!({"endpoints": endpoints})),
+            }
         }
         ("POST", ["jobs", id, "retry"]) => match shared.change(id, SimJob::retry) {
             Some(true) => Ok(done()),

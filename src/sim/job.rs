@@ -334,6 +334,30 @@ impl JobStore {
         Some(result)
     }
 
+    /// Changes what a database accepts of a user; returns for how many endpoints.
+    pub fn change_account(
+        &mut self,
+        (host, user, password): (&str, &str, &str),
+        now: Instant,
+    ) -> usize {
+        let (mut changed, delay) = (0, self.failure_delay);
+        for job in self.jobs.values_mut() {
+            let specs = [&job.facts.source, &job.facts.destination];
+            for (login, spec) in job.logins.iter_mut().zip(specs) {
+                let is_account = |spec: &EndpointSpec| {
+                    let hosts = [spec.ip.as_deref(), spec.inst_id.as_deref()];
+                    hosts.contains(&Some(host)) && spec.user.as_deref() == Some(user)
+                };
+                if spec.as_ref().is_some_and(is_account) {
+                    login.change(password);
+                    changed += 1;
+                }
+            }
+            job.advance(now, delay);
+        }
+        changed
+    }
+
     /// Returns all known jobs as they are at `now`, in the order of their ids.
     pub fn jobs(&mut self, now: Instant) -> impl Iterator<Item = (&String, &SimJob)> {
         let delay = self.failure_delay;

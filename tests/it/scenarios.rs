@@ -7,9 +7,11 @@ use std::fs;
 use std::path::Path;
 
 use drspass::sim::{SimConfig, scenario};
+use serde_json::{Value, json};
 
 use crate::preflight::{id, sources};
 use crate::support::leaks::found;
+use crate::support::wait_until;
 use rehearsal::Rehearsal;
 
 const FIRST: &str = "25df459d-a37c-41b9-bc2b-8c00ba32jb52";
@@ -410,4 +412,35 @@ fn states_that_no_page_names_are_held_back_or_judged_by_the_service() {
         .apply(&["--try-unknown-state", "--only", FIRST])
         .exits(1)
         .says("refused: DRS.M00304");
+}
+
+#[test]
+fn a_password_of_an_account_is_changed_in_its_database_for_all_its_endpoints() {
+    let rehearsal = Rehearsal::of("production.yaml");
+    let host = |host: &str, user: &str| {
+        let account = json!({"host": host, "user": user, "password": "canary-2"});
+        rehearsal.ask("POST", "/sim/real-password", &account)
+    };
+    assert_eq!(host("192.0.2.40", "warehouse")["endpoints"], 12);
+    assert_eq!(host("192.0.2.30", "drs")["endpoints"], 3);
+    assert!(host("192.0.2.30", "other")["error"].is_string());
+    wait_until("the jobs to fail", || {
+        let all = rehearsal.ask("GET", "/sim/jobs", &Value::Null);
+        let jobs = all["jobs"].as_array().unwrap();
+        jobs.len() == 12
+            && jobs
+                .iter()
+                .all(|job| job["status"] == "INCRE_TRANSFER_FAILED")
+    });
+}
+
+#[test]
+fn staging_has_another_project_with_some_of_the_jobs() {
+    let rehearsal = Rehearsal::of("staging.yaml");
+    let run = rehearsal.run(&["jobs"]).exits(0);
+    assert_eq!(run.stdout.matches("INCRE_TRANSFER_STARTED").count(), 4);
+    assert_ne!(
+        read("staging.yaml").project_id,
+        read("production.yaml").project_id
+    );
 }

@@ -70,6 +70,10 @@ pub fn sim(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
          \x20 --endpoint {url} --auth-url {url}/v3\n\
          export DRSPASS_IDENTITY=\"$PWD/key.txt\"\n\
          \n\
+         To change an account's password in its database:\n\
+         curl -fsS -H 'X-Sim-Admin: {admin}' {url}/sim/real-password \\\n\
+         \x20 -d '{{\"host\": \"192.0.2.10\", \"user\": \"drs\", \"password\": \"made-up\"}}'\n\
+         \n\
          admin token: {admin}\n\
          Press Ctrl-C to stop it; it forgets everything.\n",
         url = sim.url(),

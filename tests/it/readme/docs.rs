@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::{Typed, blocks, page, readme, root, typed};
 use crate::error_codes::CODES;
+use crate::support::wait_until;
 
 const ORDERS: &str = "25df459d-a37c-41b9-bc2b-8c00ba32jb52";
 const BILLING: &str = "6513270e-269e-0d37-f2a7-4de452e6jbb4";
@@ -406,37 +407,44 @@ fn passwords_are_rotated_as_the_page_says() {
 }
 
 #[test]
-fn two_environments_are_rehearsed_as_the_reference_says() {
-    let page = page("reference.md");
-    let mut blocks = blocks(&page).into_iter();
-    let (_, staging) = blocks.find(|(language, _)| *language == "yaml").unwrap();
+fn two_environments_are_rehearsed_as_the_tutorial_says() {
+    let page = page("tutorial.md");
+    let (_, part) = page.split_once("## Two environments").unwrap();
     let walk = Walk::new();
-    walk.write("staging.yaml", &staging.join("\n"));
-    let (mut sims, mut codes) = (Vec::new(), Vec::new());
-    for mut line in lines(&page) {
+    let jobs: Vec<String> = (10..15)
+        .map(|number| format!("{number}df459d-a37c-41b9-bc2b-8c00ba32jb{number}"))
+        .collect();
+    let (mut sims, mut shown) = (Vec::new(), Vec::new());
+    for mut line in lines(part) {
         if let Some(options) = line.strip_prefix("drspass sim --port ") {
             let (port, file) = options.split_once(" --scenario ").unwrap();
-            let file = fs::read_to_string(walk.path(file)).unwrap();
+            let file = fs::read_to_string(root().join(file)).unwrap();
             let sim = Simulator::start(scenario::parse(&file).unwrap()).unwrap();
             sims.push((format!("http://127.0.0.1:{port}"), sim));
+            continue;
+        }
+        let (_, production) = &sims[0];
+        if line.starts_with("sleep ") {
+            let is_failed = |job: &String| production.status(job).unwrap().ends_with("_FAILED");
+            wait_until("the jobs to fail", || jobs.iter().all(is_failed));
             continue;
         }
         for (address, sim) in &sims {
             line = line.replace(address, &sim.url());
         }
-        if let Some((_, sim)) = sims.last() {
-            line = line.replace("=TOKEN", &format!("={}", sim.admin_token()));
-        }
+        line = line.replace("=TOKEN", &format!("={}", production.admin_token()));
+        line = line.replace("cd \"$(mktemp -d)\" && ", "");
         if line.contains(" apply") {
-            let output = walk.run(&format!("{line} --auto-approve"));
-            codes.push(output.status.code().unwrap());
-        } else {
-            walk.types(&line);
+            line.push_str(" --auto-approve");
         }
+        shown.push(walk.types(&line));
     }
-    assert_eq!(codes, [0, 1, 1, 0]);
-    for (_, sim) in &sims {
-        assert!(sim.holds(ORDERS, "source", "made-up Orders #1"));
+    let shown = shown.concat();
+    assert!(shown.contains("24 applied") && shown.contains("8 applied"));
+    assert!(shown.contains("have failed: orders, order-items, invoices, payments, refunds;"));
+    assert_eq!(shown.matches("retried, runs again").count(), 5, "{shown}");
+    for job in &jobs {
+        assert!(sims[0].1.holds(job, "source", "made-up Orders #5"));
     }
     assert_ne!(sims[0].1.project_id(), sims[1].1.project_id());
 }

@@ -86,6 +86,11 @@ impl Rehearsal {
         self.sim.ask("GET", "/v3/nothing?canary-2=canary-1", &body);
     }
 
+    /// Calls the simulator itself.
+    pub(super) fn ask(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.sim.ask(method, path, body)
+    }
+
     /// Ends the simulator once it has said `end`. Returns all that it told since its start.
     pub(super) fn told(self, end: &str) -> String {
         self.sim.wait_for(end);
