@@ -38,6 +38,8 @@ fn each_sample_says_what_it_shows_and_starts_a_simulator() {
         "one-refused",
         "paused-job",
         "poisoned-entry",
+        "production",
+        "staging",
         "throttled",
         "token-expires",
         "unknown-state",
