@@ -164,7 +164,7 @@ impl RetryJobsRun<'_> {
         let all = now.iter().chain(&self.waiting).chain(&self.watch.open);
         let jobs: Vec<String> = all.map(|job| self.jobs[job].label.clone()).collect();
         if !jobs.is_empty() {
-            report.is_shown = (context.show_outcomes)(report);
+            report.is_shown = !report.entries.is_empty() && (context.show_outcomes)(report);
             (context.progress)(ApplyEvent::Retrying {
                 jobs,
                 in_rounds: !self.waiting.is_empty(),
