@@ -274,3 +274,19 @@ fn the_credential_of_an_endpoint_that_is_not_selected_counts_too() {
         .says("with the same @wide, did not run again");
     assert_eq!(retried(&lab), [[id(0)]]);
 }
+
+#[test]
+fn no_two_jobs_try_a_credential_at_once_that_was_not_seen_to_work() {
+    let lab = lab(3, SOON);
+    let [first, second, third] = [0, 1, 2].map(id);
+    let wide = "destination: { credential: wide }";
+    let orders = "source: { credential: orders-db }";
+    let text = format!(
+        "version: 1\ncredentials:\n  orders-db: {{ password: 'canary-new' }}\n  wide: {{ password: \
+         'canary-old' }}\njobs:\n  {first}:\n    {orders}\n  {second}:\n    {orders}\n    {wide}\n  \
+         {third}:\n    {orders}\n    {wide}\n"
+    );
+    lab.document(text).exits(0);
+    lab.apply(&["--retry-jobs"]).exits(0);
+    assert_eq!(retried(&lab), [[first], [second], [third]]);
+}
