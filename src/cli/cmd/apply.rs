@@ -176,7 +176,7 @@ fn apply(
         if !has_work || !asks {
             return Ok(());
         }
-        prompt::ask(&question(report, due), "Nothing was sent.")
+        prompt::ask(&question(report, args.retry_jobs, due), "Nothing was sent.")
     };
     let (plan, report) = ops_apply::apply(
         root,
@@ -189,17 +189,18 @@ fn apply(
     Ok(show_report(outputs, &plan, report))
 }
 
-fn question(report: &PlanReport, due: Option<&[String]>) -> String {
+fn question(report: &PlanReport, retry_jobs: bool, due: Option<&[String]>) -> String {
     let passwords = text::counted(report.counts.sent(), "password", "passwords");
     let place = text::place(&report.scope);
-    let jobs = due.map(|jobs| match jobs {
-        [] => "failed jobs (none now)".to_owned(),
-        _ => text::jobs_named(jobs),
-    });
-    match (report.plan.requests, jobs) {
-        (_, None) => format!("Send {passwords} to {place}?"),
-        (0, Some(jobs)) => format!("Retry {jobs} of {place}?"),
-        (_, Some(jobs)) => format!("Send {passwords} to {place}, then retry {jobs}?"),
+    let jobs = match due {
+        None => "failed jobs".to_owned(),
+        Some([]) => "failed jobs (none now)".to_owned(),
+        Some(jobs) => text::jobs_named(jobs),
+    };
+    match (report.plan.requests, retry_jobs) {
+        (_, false) => format!("Send {passwords} to {place}?"),
+        (0, true) => format!("Retry {jobs} of {place}?"),
+        (_, true) => format!("Send {passwords} to {place}, then retry {jobs}?"),
     }
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::ApplyOptions;
+use crate::api::error::CallFailure;
 use crate::core::address::Selection;
 use crate::core::job::{EntryKey, JobId};
 use crate::core::plan::{self, Plan, PlanInputs, failed_retries};
@@ -48,25 +49,34 @@ pub enum Fitness {
     Unfit(&'static str),
 }
 
-/// Returns the jobs that would be retried if everything in the plan was applied.
+/// Returns the jobs that would be retried if everything in the plan was applied; `None` if their
+/// states cannot be read.
 ///
 /// # Errors
-/// If the states cannot be queried, or an address matches no entry.
+/// If the caller is refused, or an address matches no entry.
 pub fn due_now(
     online: &mut Online,
     root: (&Root, &Opened),
     (plan, state): (&Plan, &State),
     options: &ApplyOptions,
-) -> Result<Vec<String>, OpError> {
+) -> Result<Option<Vec<String>>, OpError> {
     let to_send = plan.sent().map(|entry| &entry.key).collect();
     let jobs = candidates(root, (plan, state), options, &to_send)?;
     online.log_in()?;
     let is_due = |status| options.retry_jobs.is_some_and(|retry| retry.is_due(status));
-    let reported = states_of(online, &jobs)?.into_iter();
-    let due = reported.filter(|(_, reported)| reported.known().is_some_and(is_due));
+    let (reported, failed) = states_of(online, &jobs)?;
+    match failed {
+        Some(failure) if failure.refuses_caller() => {
+            return Err(online.client.states_error(failure).into());
+        }
+        Some(_) => return Ok(None),
+        None => {}
+    }
+    let due = reported.into_iter();
+    let due = due.filter(|(_, reported)| reported.known().is_some_and(is_due));
     let due = due.filter_map(|(job, _)| jobs.get(&job));
     let due = due.filter(|job| matches!(job.fitness, Fitness::Fit));
-    Ok(due.map(|job| job.label.clone()).collect())
+    Ok(Some(due.map(|job| job.label.clone()).collect()))
 }
 
 /// Returns the selected jobs as they are once `to_send` is applied.
@@ -129,15 +139,13 @@ pub fn candidates(
     Ok(jobs)
 }
 
+pub type ReportedJobs = Vec<(JobId, ReportedJob)>;
+
 pub fn states_of(
     online: &mut Online,
     jobs: &BTreeMap<JobId, Candidate>,
-) -> Result<Vec<(JobId, ReportedJob)>, OpError> {
+) -> Result<(ReportedJobs, Option<CallFailure>), OpError> {
     let ids: Vec<JobId> = jobs.keys().cloned().collect();
     online.client.begin_reading(ids.len());
-    let (reported, failed) = online.ask(|client| async move { client.states_of(&ids).await })?;
-    match failed {
-        Some(failure) => Err(online.client.states_error(failure).into()),
-        None => Ok(reported),
-    }
+    online.ask(|client| async move { client.states_of(&ids).await })
 }

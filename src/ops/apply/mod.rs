@@ -154,7 +154,8 @@ pub fn apply(
     let due = online
         .as_mut()
         .map(|online| due_now(online, of_root, (plan, &state), options));
-    let approved = approve(&planned, &opened.warnings, due.transpose()?.as_deref());
+    let due = due.transpose()?.flatten();
+    let approved = approve(&planned, &opened.warnings, due.as_deref());
     if let Some(online) = &mut online {
         // A signal at the question has lost its own effect.
         online.ask(|_| tokio::task::yield_now())?;

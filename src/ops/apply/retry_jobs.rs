@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout};
 
-use super::candidates::{Candidate, Fitness, RetryJobsOptions, candidates, states_of};
+use super::candidates::{
+    Candidate, Fitness, ReportedJobs, RetryJobsOptions, candidates, states_of,
+};
 use super::run::{Run, SavedState};
 use super::send::GRACE;
 use super::watch::Watch;
@@ -156,7 +158,11 @@ impl RetryJobsRun<'_> {
         context: &mut ApplyContext<'_>,
     ) -> Result<(), OpError> {
         let recorded = self.state.retries.len();
-        self.choose(states_of(online, &self.jobs)?);
+        let (reported, failed) = states_of(online, &self.jobs)?;
+        if let Some(failure) = failed {
+            return Err(online.client.states_error(failure).into());
+        }
+        self.choose(reported);
         let mut now = self.next_round();
         if now.is_empty() && self.state.retries.len() < recorded {
             self.save(&guard)?;
@@ -188,7 +194,7 @@ impl RetryJobsRun<'_> {
     }
 
     /// Chooses the jobs to retry, and those to watch because an earlier run retried them.
-    fn choose(&mut self, reported: Vec<(JobId, ReportedJob)>) {
+    fn choose(&mut self, reported: ReportedJobs) {
         for (job, reported) in reported {
             self.unknown += usize::from(reported == ReportedJob::Nothing);
             let (Some(status), Some(candidate)) = (reported.known(), self.jobs.get(&job)) else {

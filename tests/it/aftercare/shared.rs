@@ -9,7 +9,7 @@ use drspass::sim::{Fault, FaultKind};
 use rexpect::process::Signal;
 use serde_json::{Value, json};
 
-use super::trouble::{body, inject};
+use super::trouble::{body, inject, status};
 use super::{LATER, NEVER, SOON, lab_of, retried};
 use crate::cli::approval::approval;
 use crate::outputs::messages;
@@ -232,6 +232,28 @@ fn the_question_names_the_jobs_that_would_be_retried() {
     ask("no\n").exits(7).says("Retry 11 jobs (");
     ask("yes\n").exits(0);
     ask("no\n").exits(7).says("Retry failed jobs (none now) of");
+}
+
+#[test]
+fn passwords_are_sent_though_the_jobs_to_retry_cannot_be_named() {
+    let lab = lab(1, SOON);
+    inject(&lab, "status", Fault::always(status(500, "DRS.M00004")));
+    approval(&lab, &["apply", "--retry-jobs"], "yes\n")
+        .exits(3)
+        .says(", then retry failed jobs? Type")
+        .says("note: jobs were not retried: ")
+        .says("Result: 1 applied");
+}
+
+#[test]
+fn a_key_that_is_refused_before_the_question_is_shown_to_the_service_once() {
+    let lab = lab(1, SOON);
+    let mut command = lab.command(&["apply", "--retry-jobs"]);
+    command.env_remove("OS_TOKEN");
+    command.env("OS_ACCESS_KEY", "NOSUCHKEY");
+    command.env("OS_SECRET_KEY", "canary-secret-key");
+    lab.ended(Terminal::start(command)).exits(1);
+    assert_eq!(lab.sim.requests().len(), 1);
 }
 
 #[test]
