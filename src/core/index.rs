@@ -7,10 +7,11 @@
 
 use std::fmt::Write as _;
 
-use super::config::{Config, is_address, is_project_id, state_path};
+use super::config::{Config, is_address, is_project_id};
 use super::fingerprint::{Field, KeyId, Scope, is_digest, is_tag};
 use super::job::{Endpoint, JobId};
 use super::manifest::{Manifest, Sealed, is_name, is_written};
+use super::place::is_place_name;
 use super::problem::Problem;
 use super::recipients::{Difference, Stanza, misfit};
 use super::state::ManifestDigest;
@@ -45,7 +46,7 @@ impl IndexHead {
             key_id: sealed.fingerprint_key.id(),
             scope: sealed.scope.clone(),
             auth_url: sealed.auth_url.clone(),
-            state: sealed.state.clone(),
+            state: sealed.state.name(),
             recipients: sealed.recipients.clone(),
         }
     }
@@ -98,7 +99,10 @@ impl IndexHead {
             let what = "belongs to another manifest";
             problems.push(Problem::error("manifest.sha256", None, what, RENEW));
         }
-        let state = config.state_name();
+        let state = match config.state.may_be(&self.state) {
+            true => self.state.clone(),
+            false => config.state.to_string(),
+        };
         for (field, here, there) in [
             ("endpoint", &self.scope.endpoint, &*target.scope.endpoint),
             (
@@ -302,7 +306,7 @@ fn read(root: &Cursor<'_, '_>) -> Option<(IndexHead, String)> {
             project_id: fit(project_id, is_project_id)?.to_owned(),
         },
         auth_url: fit(auth_url, is_address)?.to_owned(),
-        state: fit(state, |text| state_path(text).is_ok())?.to_owned(),
+        state: fit(state, is_place_name)?.to_owned(),
         recipients: recipients.texts()?.iter().map(Cursor::owned).collect(),
     };
     let mut out = head.render();

@@ -17,6 +17,7 @@ use super::failure::{ErrorClass, Failure};
 use super::fingerprint::{KeyId, Scope, Tagger};
 use super::job::Endpoint;
 use super::manifest::{Manifest, Sealed};
+use super::place::SealedPlace;
 use super::recipients::{Difference, identified, recipient_key};
 
 /// The flags that name what to take: of HEAD, and of the other side. Everything that there is of
@@ -384,6 +385,11 @@ impl Merging<'_> {
         };
         let endpoint = taken("target.endpoint", |it| vec![it.scope.endpoint.clone()]);
         let project = taken("target.project_id", |it| vec![it.scope.project_id.clone()]);
+        let placed = taken("state", |it| {
+            let from = it.moved_from.as_ref().map(|from| &from.place);
+            let places = [Some(&it.state), from].into_iter();
+            places.flatten().map(SealedPlace::name).collect()
+        });
         Sealed {
             scope: Scope {
                 endpoint: endpoint.scope.endpoint.clone(),
@@ -392,7 +398,8 @@ impl Merging<'_> {
             auth_url: taken("target.auth_url", |it| vec![it.auth_url.clone()])
                 .auth_url
                 .clone(),
-            state: taken("state", |it| vec![it.state.clone()]).state.clone(),
+            state: placed.state.raised(&ours.state).raised(&theirs.state),
+            moved_from: placed.moved_from.clone(),
             index: taken("index", |it| vec![it.index.to_string()]).index,
             recipients: taken("recipients", |it| set(&it.recipients))
                 .recipients

@@ -107,6 +107,8 @@ pub enum NotSent {
     TooManyLost,
     Busy,
     JournalFailed,
+    /// Another run may send now.
+    LockLost,
     /// Another entry is blocked, and nothing was to be sent in that case.
     OthersBlocked,
 }
@@ -122,6 +124,7 @@ impl fmt::Display for NotSent {
             Self::TooManyLost => "too many answers were lost in a row",
             Self::Busy => "the service remained busy",
             Self::JournalFailed => "the journal could not be written",
+            Self::LockLost => "the lock on the state was lost or could not be renewed in time",
             Self::OthersBlocked => "other entries would be skipped (--stop-if-blocked)",
         })
     }

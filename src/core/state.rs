@@ -9,72 +9,15 @@
 //! The serde form of these types is the body of format `drspass.state/1`.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::{Field, Fingerprint, KeyId, Scope, digest, is_digest, printable};
+use super::fingerprint::{Field, Fingerprint, KeyId, Scope};
 use super::job::{Endpoint, EntryKey, JobId};
-use super::mac::hex;
+pub use super::lineage::{CopiedFrom, Holder, Lineage, ManifestDigest, RunId};
 use super::outcome::{Doubt, Outcome, RefusalKind};
 use super::redact::{ReportedName, Token};
-
-/// The identity of a state: two states of different lineage never describe the same history.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct Lineage(#[serde(deserialize_with = "printable")] String);
-
-impl Lineage {
-    pub fn new(unique: String) -> Self {
-        Self(unique)
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The SHA-256 of a manifest's age file in binary form, which armor and line ends do not change: it
-/// distinguishes two manifests of one revision.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct ManifestDigest(#[serde(deserialize_with = "digest")] String);
-
-impl ManifestDigest {
-    pub fn new(digest: &[u8; 32]) -> Self {
-        Self(hex(digest))
-    }
-
-    pub fn parse(text: &str) -> Option<Self> {
-        is_digest(text).then(|| Self(text.to_owned()))
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-/// The name of one run; it begins with that of a saved plan, if one is applied.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct RunId(#[serde(deserialize_with = "printable")] Box<str>);
-
-impl RunId {
-    pub fn new(unique: String) -> Self {
-        Self(unique.into())
-    }
-
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for RunId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
 
 /// One record per field, so that a plan can say which field changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -254,6 +197,14 @@ pub struct State {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ManifestDigest>,
     pub highest: u64,
+    /// On a branch alone, like the next two.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub holder: Option<Box<Holder>>,
+    /// Former lineages, whose manifests this state admits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub follows: Vec<Lineage>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub copied: Option<CopiedFrom>,
     /// Jobs that are not retried again while their passwords stay the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub retries: BTreeMap<JobId, FailedRetry>,
@@ -278,8 +229,24 @@ impl State {
             revision: 0,
             manifest: None,
             highest: 0,
+            holder: None,
+            follows: Vec::new(),
+            copied: None,
             retries: BTreeMap::new(),
             entries: BTreeMap::new(),
+        }
+    }
+
+    pub fn is_copy(&self) -> bool {
+        self.copied.as_ref().is_some_and(|copied| copied.untouched)
+    }
+
+    /// Names a lineage that this state follows, with those that it followed.
+    pub fn follow<'a>(&mut self, former: impl IntoIterator<Item = &'a Lineage>) {
+        for lineage in former {
+            if *lineage != self.lineage && !self.follows.contains(lineage) {
+                self.follows.push(lineage.clone());
+            }
         }
     }
 

@@ -9,8 +9,8 @@ mod tests;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::place::Place;
 use super::problem::Checked;
-use super::redact::is_unfit;
 use super::yaml::{self, quote};
 
 pub const DEFAULT_MANIFEST: &str = "passwords.yaml.age";
@@ -18,9 +18,10 @@ pub const DEFAULT_STATE: &str = "drspass.state.json";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Relative to the directory of drspass.yaml, which it cannot leave by name; so is the state.
+    /// Relative to the directory of drspass.yaml, which it cannot leave by name.
     pub manifest: PathBuf,
-    pub state: PathBuf,
+    /// A file is relative like the manifest.
+    pub state: Place,
     /// As written.
     pub recipients: Vec<String>,
     pub target: TargetConfig,
@@ -28,13 +29,6 @@ pub struct Config {
     pub credentials_from: Option<String>,
     pub apply: ApplyConfig,
     pub limits: Limits,
-}
-
-impl Config {
-    /// Returns the state file as it is sealed.
-    pub fn state_name(&self) -> String {
-        self.state.to_string_lossy().into_owned()
-    }
 }
 
 /// The service and project that passwords are sent to: literal values, so that the environment of a
@@ -134,43 +128,6 @@ pub fn is_to_be_expanded(text: &str) -> bool {
     text.contains('$') || text.contains("{{")
 }
 
-pub fn relative_path(text: &str) -> Result<PathBuf, &'static str> {
-    if text.chars().any(is_unfit) {
-        return Err("contains a control character or an invisible one");
-    }
-    if text.trim() != text {
-        return Err("starts or ends with whitespace");
-    }
-    let is_drive = text.as_bytes().get(1) == Some(&b':');
-    if text.starts_with(['/', '\\', '~']) || is_drive {
-        return Err("is not relative to the directory of drspass.yaml");
-    }
-    let parts = || text.split(['/', '\\']);
-    if parts().any(|part| part == "..") {
-        return Err("is outside the directory of drspass.yaml");
-    }
-    if parts().any(|part| part.eq_ignore_ascii_case(".git")) {
-        return Err("is inside the .git directory");
-    }
-    match parts().next_back() {
-        None | Some("" | ".") => Err("does not name a file"),
-        Some(_) => Ok(text.into()),
-    }
-}
-
-/// Like [`relative_path`], for the state. Files next to it (`.lock`, `.backup` and others) are
-/// overwritten without asking, so the name must not make one of them another program's: a state
-/// named `poetry` would overwrite `poetry.lock`.
-pub fn state_path(text: &str) -> Result<PathBuf, &'static str> {
-    let path = relative_path(text)?;
-    let name = text.rsplit(['/', '\\']).next().unwrap_or_default();
-    if name.ends_with(".json") && !["package.json", "composer.json"].contains(&name) {
-        Ok(path)
-    } else {
-        Err("is not a valid name for the state file")
-    }
-}
-
 /// Returns the path of a manifest's index: `passwords.index.yaml` for `passwords.yaml.age`.
 pub fn index_path(manifest: &Path) -> PathBuf {
     let text = manifest.to_string_lossy();
@@ -203,13 +160,13 @@ pub fn percent(text: &str) -> Option<Percent> {
 }
 
 /// Returns a new drspass.yaml for `init`: given values are quoted, defaults are in comments.
-pub fn template(target: &TargetConfig, recipients: &[String]) -> String {
+pub fn template(target: &TargetConfig, recipients: &[String], state: &Place) -> String {
     let mut out = String::from(
         "# Where drspass sends passwords, and who can decrypt them. This file has no secrets.\n\
          version: 1\n\n",
     );
     line(&mut out, "manifest: ", Some(DEFAULT_MANIFEST));
-    line(&mut out, "state: ", Some(DEFAULT_STATE));
+    line(&mut out, "state: ", Some(&state.to_string()));
     out.push_str(
         "\n# Who can decrypt the manifest: age1..., ssh-ed25519 or ssh-rsa public keys.\n\
          # The list is sealed in the manifest; after a change run 'drspass rekey'.\n\
@@ -241,6 +198,28 @@ pub fn template(target: &TargetConfig, recipients: &[String]) -> String {
 ",
     );
     out
+}
+
+/// Returns the text of a drspass.yaml with another place of the state; all else is unchanged.
+/// `None` if its layout does not allow that.
+pub fn with_state(text: &str, place: &Place) -> Option<String> {
+    let (mark, document) = yaml::split_mark(text);
+    let there = yaml::read(document, read::state_bytes).value?;
+    let mut new = String::new();
+    quote(&place.to_string(), &mut new);
+    let mut out = mark.to_owned();
+    match there {
+        Some(bytes) => {
+            let end = bytes.start + document[bytes.clone()].trim_end().len();
+            out.extend([&document[..bytes.start], &new, &document[end..]]);
+        }
+        None => {
+            let line_end = if document.ends_with('\n') { "" } else { "\n" };
+            out.extend([document, line_end, "state: ", &new, "\n"]);
+        }
+    }
+    let written = parse(yaml::split_mark(&out).1).value?;
+    (written.state == *place).then_some(out)
 }
 
 fn line(out: &mut String, start: &str, value: Option<&str>) {

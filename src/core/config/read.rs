@@ -1,18 +1,37 @@
 //! Reads drspass.yaml.
 
-use std::path::{Path, PathBuf};
+use std::ops::Range;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{
     ApplyConfig, Config, DEFAULT_MANIFEST, DEFAULT_STATE, Limits, Percent, TargetConfig,
-    bare_endpoint, duration, is_address, is_project_id, is_to_be_expanded, percent, relative_path,
-    state_path,
+    bare_endpoint, duration, is_address, is_project_id, is_to_be_expanded, percent,
 };
+use crate::core::place::{Place, relative_path};
 use crate::core::recipients::{recipient_key, refuse_recipient};
 use crate::core::yaml::{Cursor, Node};
 
 const MAX_BATCH_SIZE: u64 = 100;
 const MAX_PARALLELISM: u64 = 32;
+
+const NAMES: [&str; 8] = [
+    "version",
+    "manifest",
+    "state",
+    "recipients",
+    "target",
+    "credentials_from",
+    "apply",
+    "limits",
+];
+
+/// Returns where the place of the state is written, `None` inside if it is not.
+pub fn state_bytes(root: &Cursor<'_, '_>) -> Option<Option<Range<usize>>> {
+    let [_, _, state, ..] = root.fields(NAMES);
+    let bytes = |node: Node<'_>| node.start()..node.end();
+    (!root.node.is_flow()).then(|| state.map(|value| bytes(value.node)))
+}
 
 pub fn config(root: &Cursor<'_, '_>) -> Option<Config> {
     let [
@@ -24,16 +43,7 @@ pub fn config(root: &Cursor<'_, '_>) -> Option<Config> {
         credentials_from,
         apply,
         limits,
-    ] = root.fields([
-        "version",
-        "manifest",
-        "state",
-        "recipients",
-        "target",
-        "credentials_from",
-        "apply",
-        "limits",
-    ]);
+    ] = root.fields(NAMES);
     root.version(version);
     if recipients.is_none() {
         let help = "List the public keys that can decrypt the manifest.";
@@ -45,12 +55,12 @@ pub fn config(root: &Cursor<'_, '_>) -> Option<Config> {
     }
     let manifest_help =
         "Write a path below the directory of this file, like secrets/passwords.yaml.age.";
-    let state_help = "Write a path below the directory of this file that ends in .json, like drspass.state.json.";
+    let state_help = "Write a path below the directory of this file that ends in .json, like drspass.state.json, or a branch as git:REMOTE/BRANCH.";
     let state_at = state.map(|value| value.key);
     let manifest = file(manifest, DEFAULT_MANIFEST, relative_path, manifest_help);
-    let state = file(state, DEFAULT_STATE, state_path, state_help);
-    let name = |path: &Option<PathBuf>| path.as_deref().map(Path::as_os_str).map(ToOwned::to_owned);
-    if manifest.is_some() && name(&manifest) == name(&state) && root.is_whole() {
+    let state = file(state, DEFAULT_STATE, Place::parse, state_help);
+    let same = |path: &PathBuf| state.as_ref() == Some(&Place::File(path.clone()));
+    if manifest.as_ref().is_some_and(same) && root.is_whole() {
         let help = "Give the state a file of its own.";
         root.with_path(root.path.field("state")).error_at(
             state_at,
@@ -83,14 +93,14 @@ fn is_map(value: &Cursor<'_, '_>) -> bool {
     value.node.is_map()
 }
 
-fn file(
+fn file<T>(
     value: Option<Cursor<'_, '_>>,
     usual: &str,
-    check: fn(&str) -> Result<PathBuf, &'static str>,
+    check: fn(&str) -> Result<T, &'static str>,
     help: &'static str,
-) -> Option<PathBuf> {
+) -> Option<T> {
     let Some(value) = value else {
-        return Some(usual.into());
+        return check(usual).ok();
     };
     let checked = check(value.text()?);
     checked.map_err(|what| value.error(what, help)).ok()

@@ -39,7 +39,7 @@ fn read(text: &str) -> Config {
 fn the_smallest_configuration_has_the_documented_defaults() {
     let config = read(SMALLEST);
     assert_eq!(config.manifest, Path::new("passwords.yaml.age"));
-    assert_eq!(config.state.as_path(), Path::new("drspass.state.json"));
+    assert_eq!(config.state, Place::File("drspass.state.json".into()));
     assert_eq!(
         config.recipients,
         ["age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"]
@@ -367,7 +367,7 @@ fn a_new_configuration_reads_back() {
             endpoint: endpoint.map(str::to_owned),
             auth_url: auth_url.map(str::to_owned),
         };
-        let text = template(&target, &recipients);
+        let text = template(&target, &recipients, &Place::File(DEFAULT_STATE.into()));
         let config = read(&text);
         assert_eq!(config.target, target);
         assert_eq!(config.recipients, recipients);

@@ -3,6 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::core::manifest::tests::sealing;
 use crate::core::manifest::{self, Sealing};
+use crate::core::place::{SealedPlace, state_path};
 
 const EU: &str = "https://drs.eu-de.otc.t-systems.com";
 
@@ -179,10 +180,10 @@ proptest! {
         }
         let sealed = Sealed {
             recipients: vec![format!("ssh-ed25519 AAAA {comment}")],
-            state,
+            state: SealedPlace::File(state),
             ..sealed()
         };
-        prop_assume!(state_path(&sealed.state).is_ok());
+        prop_assume!(state_path(&sealed.state.name()).is_ok());
         prop_assume!(manifest::parse(&text, Sealing::Optional).value.is_some());
         let index = of(&text, &sealed);
         prop_assert!(!index.contains(&password));

@@ -12,6 +12,7 @@ use jiff::Timestamp;
 
 use super::fingerprint::{Field, FingerprintKey, Scope};
 use super::job::{EntryKey, JobId};
+use super::place::{MovedFrom, SealedPlace};
 use super::problem::Checked;
 use super::secret::Secret;
 use super::state::Lineage;
@@ -44,8 +45,9 @@ pub struct Sealed {
     /// The only identity service for the login.
     pub auth_url: String,
     pub recipients: Vec<String>,
-    /// The state file, as drspass.yaml names it.
-    pub state: String,
+    pub state: SealedPlace,
+    /// Someone may still write there.
+    pub moved_from: Option<MovedFrom>,
     /// Whether an index is written next to the manifest.
     pub index: bool,
     pub revision: u64,

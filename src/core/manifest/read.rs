@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use super::value::{SecretKind, secret};
 use super::{Assignment, Credential, Former, Job, Manifest, Sealed, Sealing, is_written};
-use crate::core::config::{is_address, is_project_id, state_path};
+use crate::core::config::{is_address, is_project_id};
 use crate::core::fingerprint::{Field, FingerprintKey, Scope, is_digest, is_printable};
 use crate::core::job::{Endpoint, EntryKey, JobId, some_of};
+use crate::core::place::{Floor, MovedFrom, SealedPlace, is_branch, is_repository, state_path};
 use crate::core::problem::FieldPath;
 use crate::core::secret::Secret;
 use crate::core::state::Lineage;
@@ -355,7 +356,7 @@ fn read_kerberos(part: &Cursor<'_, '_>) -> Vec<(Field, Secret)> {
 const SEALED_HELP: &str = "Only drspass writes this part; restore it from the encrypted manifest.";
 
 fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
-    const NAMES: [&str; 10] = [
+    const NAMES: [&str; 11] = [
         "fingerprint_key",
         "endpoint",
         "project_id",
@@ -366,6 +367,7 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
         "revision",
         "written",
         FORMER,
+        MOVED_FROM,
     ];
     let [
         key,
@@ -378,6 +380,7 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
         revision,
         written,
         former,
+        moved_from,
     ] = sealed_fields(part, NAMES)?;
     let key = sealed_key(key);
     let endpoint = sealed_text(endpoint, |text| is_address(text) && !text.ends_with('/'));
@@ -385,10 +388,11 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
     let auth_url = sealed_text(auth_url, is_address);
     let written = sealed_text(written, is_written);
     let recipients = recipients.as_ref().and_then(Cursor::texts);
-    let file = state.and_then(|value| {
-        let [file] = sealed_fields(&value, ["file"])?;
-        sealed_text(file, |text| state_path(text).is_ok())
-    });
+    let state = state.and_then(|value| read_place(&value, false));
+    let moved_from = match moved_from {
+        Some(place) => Some(read_place(&place, true)?),
+        None => None,
+    };
     let index = index.and_then(|value| value.flag());
     let revision = revision.and_then(|value| {
         let revision = value.number()?;
@@ -409,12 +413,52 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
         },
         auth_url: auth_url?,
         recipients: recipients?.iter().map(Cursor::owned).collect(),
-        state: file?,
+        state: state?.place,
+        moved_from,
         index: index?,
         revision: revision?,
         written: written?.parse().ok()?,
         former,
     })
+}
+
+/// Reads a place. A branch has a floor; so has a file from which the state was moved.
+fn read_place(part: &Cursor<'_, '_>, is_former: bool) -> Option<MovedFrom> {
+    if !is_map(part, SEALED_HELP) {
+        return None;
+    }
+    const NAMES: [&str; 5] = ["file", "repository", "branch", "lineage", "serial"];
+    let fields = part.fields(NAMES);
+    let is_file = fields[0].is_some();
+    let has_floor = !is_file || is_former;
+    let belongs = [is_file, !is_file, !is_file, has_floor, has_floor];
+    for ((name, field), belongs) in NAMES.into_iter().zip(&fields).zip(belongs) {
+        match field {
+            None if belongs => part.missing(name, Some(part.key), SEALED_HELP),
+            Some(field) if !belongs => field.error("does not belong to such a place", SEALED_HELP),
+            _ => {}
+        }
+    }
+    let [file, repository, branch, lineage, serial] = fields;
+    let floor = match has_floor {
+        true => Floor {
+            lineage: Lineage::new(sealed_text(lineage, is_printable)?),
+            serial: serial?.number()?,
+        },
+        false => Floor {
+            lineage: Lineage::new(String::new()),
+            serial: 0,
+        },
+    };
+    let place = match file {
+        Some(file) => SealedPlace::File(sealed_text(Some(file), |text| state_path(text).is_ok())?),
+        None => SealedPlace::Branch {
+            repository: sealed_text(repository, is_repository)?,
+            branch: sealed_text(branch, is_branch)?,
+            floor: floor.clone(),
+        },
+    };
+    Some(MovedFrom { place, floor })
 }
 
 fn read_former(part: &Cursor<'_, '_>) -> Option<Former> {
@@ -428,8 +472,9 @@ fn read_former(part: &Cursor<'_, '_>) -> Option<Former> {
     })
 }
 
-/// The field that only a rekey adds.
+/// The fields that only a rekey and a move add.
 const FORMER: &str = "former";
+const MOVED_FROM: &str = "moved_from";
 
 fn sealed_fields<'t, 'p, const N: usize>(
     part: &'p Cursor<'t, '_>,
@@ -440,7 +485,7 @@ fn sealed_fields<'t, 'p, const N: usize>(
     }
     let fields = part.fields(names);
     for (name, field) in names.into_iter().zip(&fields) {
-        if field.is_none() && name != FORMER {
+        if field.is_none() && ![FORMER, MOVED_FROM].contains(&name) {
             part.missing(name, Some(part.key), SEALED_HELP);
         }
     }

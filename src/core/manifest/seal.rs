@@ -9,6 +9,7 @@ use super::read::is_name;
 use super::{Manifest, Sealed, Sealing, parse};
 use crate::core::inventory::{JobDatabase, ListedJob, TakenNames, name_stem, propose_credentials};
 use crate::core::job::{Endpoint, JobId};
+use crate::core::place::{Floor, SealedPlace};
 use crate::core::problem::{Checked, Problem, Severity};
 use crate::core::yaml::{self, Cursor, quote, split_mark};
 
@@ -146,10 +147,21 @@ fn block(sealed: &Sealed, indent: usize, line_end: &str) -> Zeroizing<String> {
     ];
     let recipients: usize = sealed.recipients.iter().map(String::len).sum();
     let longest_escape = 10;
-    let lines = names.len() + sealed.recipients.len() + 12;
+    let lines = names.len() + sealed.recipients.len() + 20;
     let texts: usize = names.iter().map(|(_, text)| text.len()).sum();
     // Enough room for any text: a growing buffer would leave copies of the key behind.
-    let texts = texts + recipients + sealed.state.len() + written.len();
+    let floor = |place: &SealedPlace| place.floor().cloned();
+    let mut places = vec![("state:", &sealed.state, floor(&sealed.state))];
+    if let Some(from) = &sealed.moved_from {
+        places.push(("moved_from:", &from.place, Some(from.floor.clone())));
+    }
+    let place_bytes = places.iter().map(|(_, place, floor)| {
+        let lineage = floor
+            .as_ref()
+            .map_or(0, |floor| floor.lineage.as_str().len());
+        place.name().len() + lineage
+    });
+    let texts = texts + recipients + written.len() + place_bytes.sum::<usize>();
     let texts = texts + former.map_or(0, |former| former.lineage.as_str().len() + 128);
     let room = texts * longest_escape + lines * (indent + 40);
     let mut out = Zeroizing::new(String::with_capacity(room));
@@ -171,8 +183,22 @@ fn block(sealed: &Sealed, indent: usize, line_end: &str) -> Zeroizing<String> {
     for recipient in &sealed.recipients {
         line(4, "- ", Some(recipient));
     }
-    line(2, "state:", None);
-    line(4, "file: ", Some(&sealed.state));
+    for (name, place, floor) in places {
+        line(2, name, None);
+        match place {
+            SealedPlace::File(path) => line(4, "file: ", Some(path)),
+            SealedPlace::Branch {
+                repository, branch, ..
+            } => {
+                line(4, "repository: ", Some(repository));
+                line(4, "branch: ", Some(branch));
+            }
+        }
+        if let Some(Floor { lineage, serial }) = floor {
+            line(4, "lineage: ", Some(lineage.as_str()));
+            line(4, &format!("serial: {serial}"), None);
+        }
+    }
     line(2, &format!("index: {}", sealed.index), None);
     line(2, &format!("revision: {}", sealed.revision), None);
     line(2, "written: ", Some(&written));

@@ -2,6 +2,7 @@ use super::*;
 use crate::core::fingerprint::{Field, FingerprintKey};
 use crate::core::manifest::tests::sealing;
 use crate::core::manifest::{Former, Sealing, parse};
+use crate::core::place::SealedPlace;
 use crate::core::state::Lineage;
 
 const J1: &str = "11df459d-a37c-41b9-bc2b-8c00ba32jb51";
@@ -289,7 +290,7 @@ fn settings_are_taken_from_the_side_that_changed_them_and_recipients_are_a_set()
         sealed.recipients = vec!["age1new".to_owned(), "age1abc".to_owned()];
     };
     let moved = |sealed: &mut Sealed| sealed.scope.project_id = "f".repeat(32);
-    let elsewhere = |sealed: &mut Sealed| sealed.state = "other.json".to_owned();
+    let elsewhere = |sealed: &mut Sealed| sealed.state = SealedPlace::File("other.json".to_owned());
     let nothing = |_: &mut Sealed| {};
     let check = |change: [&dyn Fn(&mut Sealed); 2], named: [&[&str]; 2], expected: &[&str]| {
         let (base, [ours, theirs]) = versions(change);
@@ -315,8 +316,8 @@ fn settings_are_taken_from_the_side_that_changed_them_and_recipients_are_a_set()
         &["< target.project_id", "> state"],
     );
     assert_eq!(
-        (&*sealed.state, sealed.scope.project_id),
-        ("other.json", "f".repeat(32))
+        (sealed.state.name(), sealed.scope.project_id),
+        ("other.json".to_owned(), "f".repeat(32))
     );
 }
 

@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use super::{FULL, J1, problems, shown};
 use crate::core::fingerprint::{FingerprintKey, Scope};
 use crate::core::manifest::{Former, Manifest, Sealed, Sealing, parse, seal, skeleton};
+use crate::core::place::SealedPlace;
 use crate::core::state::Lineage;
 
 pub fn sealed() -> Sealed {
@@ -16,7 +17,8 @@ pub fn sealed() -> Sealed {
         },
         auth_url: "https://iam.eu-de.otc.t-systems.com/v3".to_owned(),
         recipients: vec!["age1abc".to_owned(), "ssh-ed25519 AAAA me@host".to_owned()],
-        state: "drspass.state.json".to_owned(),
+        state: SealedPlace::File("drspass.state.json".to_owned()),
+        moved_from: None,
         index: true,
         revision: 7,
         written: "2026-11-29T14:03:22Z".parse().unwrap(),
