@@ -11,9 +11,10 @@ use super::OpError;
 use super::error::Failure;
 use super::root::CONFIG_FILE;
 use crate::core::config::{Config, index_path};
+use crate::core::place::Place;
 use crate::core::redact::ForeignText;
 use crate::sys::children::ChildEnv;
-use crate::sys::files;
+use crate::sys::{files, git};
 
 const MAX_GIT_FILE_BYTES: u64 = 1 << 20;
 
@@ -55,15 +56,8 @@ impl Git {
         {
             return Ok(None);
         }
-        let missing = || {
-            Failure::new(
-                "drspass::git::missing",
-                "cannot find git in PATH",
-                "Nothing was sent or written. Install git, or add its directory to PATH.",
-            )
-        };
         let git = Self {
-            program: env.program("git".as_ref()).ok_or_else(missing)?,
+            program: git::program(env)?,
             folder,
             env: env.clone(),
         };
@@ -305,7 +299,7 @@ pub fn git_files(
             .filter_map(|path| ignored_as(folder, path)),
     );
     let of = |path: &Path, more: &str| quoted(pattern(path) + more);
-    let attributes = [
+    let mut attributes = vec![
         format!("{} -text -filter", of(Path::new(CONFIG_FILE), "")),
         // Encrypted text has no readable changes.
         format!("{} -text -filter -diff", of(config.manifest.as_path(), "")),
@@ -314,9 +308,11 @@ pub fn git_files(
             "{} text eol=lf -filter",
             of(&index_path(&config.manifest), "")
         ),
-        // The state's siblings begin with its name.
-        format!("{} -text -filter", of(config.state.as_path(), "*")),
     ];
+    if let Place::File(state) = &config.state {
+        // The state's siblings begin with its name.
+        attributes.push(format!("{} -text -filter", of(state, "*")));
+    }
     let mut written = Vec::new();
     for (name, lines) in [
         (".gitignore", &ignored[..]),
@@ -332,8 +328,7 @@ pub fn git_files(
 
 /// Returns the .gitignore lines for what passes next to state and manifest.
 fn ignored_siblings(config: &Config) -> Vec<String> {
-    let state = pattern(config.state.as_path());
-    let mut lines: Vec<String> = [
+    const SUFFIXES: [&str; 7] = [
         ".journal",
         ".lock",
         ".backup",
@@ -341,10 +336,12 @@ fn ignored_siblings(config: &Config) -> Vec<String> {
         ".backup.tmp",
         ".journal.backup",
         ".recovery-*",
-    ]
-    .iter()
-    .map(|suffix| format!("{state}{suffix}"))
-    .collect();
+    ];
+    let mut lines = Vec::new();
+    if let Place::File(state) = &config.state {
+        let state = pattern(state);
+        lines.extend(SUFFIXES.map(|suffix| format!("{state}{suffix}")));
+    }
     // What an overtaken edit keeps.
     lines.push(format!("{}.edited-*", pattern(config.manifest.as_path())));
     lines.push(format!("{}*", files::PASSING));

@@ -31,6 +31,63 @@ const WORDS: [&str; 17] = [
 
 const HARMLESS: [&str; 3] = ["PWD", "OLDPWD", "SSH_AUTH_SOCK"];
 
+/// What git, ssh, curl and helpers for logins read: with proxies and the tokens of the hosts of
+/// repositories, without what traces requests or leads to another repository.
+const OF_GIT: [&str; 52] = [
+    "ALL_PROXY",
+    "CI_JOB_TOKEN",
+    "CURL_CA_BUNDLE",
+    "DBUS_SESSION_BUS_ADDRESS",
+    "DISPLAY",
+    "GH_CONFIG_DIR",
+    "GH_HOST",
+    "GH_TOKEN",
+    "GITHUB_TOKEN",
+    "GIT_ALLOW_PROTOCOL",
+    "GIT_ASKPASS",
+    "GIT_CEILING_DIRECTORIES",
+    "GIT_CONFIG_COUNT",
+    "GIT_CONFIG_GLOBAL",
+    "GIT_CONFIG_NOSYSTEM",
+    "GIT_CONFIG_SYSTEM",
+    "GIT_DISCOVERY_ACROSS_FILESYSTEM",
+    "GIT_EXEC_PATH",
+    "GIT_HTTP_PROXY_AUTHMETHOD",
+    "GIT_PROTOCOL_FROM_USER",
+    "GIT_PROXY_COMMAND",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "GIT_SSH_VARIANT",
+    "GIT_TERMINAL_PROMPT",
+    "GNUPGHOME",
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "KRB5CCNAME",
+    "KRB5_CONFIG",
+    "LANG",
+    "LANGUAGE",
+    "LOGNAME",
+    "NO_PROXY",
+    "PASSWORD_STORE_DIR",
+    "PATH",
+    "SSH_AGENT_PID",
+    "SSH_ASKPASS",
+    "SSH_ASKPASS_REQUIRE",
+    "SSH_AUTH_SOCK",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TERM",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "WAYLAND_DISPLAY",
+    "XAUTHORITY",
+    "XDG_CACHE_HOME",
+    "XDG_CONFIG_HOME",
+    "XDG_RUNTIME_DIR",
+];
+
 #[derive(Clone, Debug, Default)]
 pub struct ChildEnv {
     vars: Vec<(OsString, OsString)>,
@@ -40,6 +97,13 @@ impl ChildEnv {
     /// Returns the variables that a child process may see.
     pub fn of(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
         let may_see = |(name, value): &(OsString, OsString)| may_see(name) && !is_told_by(value);
+        let vars = vars.into_iter().filter(may_see).collect();
+        Self { vars }
+    }
+
+    /// Returns the variables of a git that connects to other repositories.
+    pub fn of_git(vars: impl IntoIterator<Item = (OsString, OsString)>) -> Self {
+        let may_see = |(name, _): &(OsString, OsString)| is_of_git(name);
         let vars = vars.into_iter().filter(may_see).collect();
         Self { vars }
     }
@@ -89,6 +153,22 @@ fn may_see(name: &OsStr) -> bool {
     let ends = ["TOKEN", "PASSWORD", "PASSPHRASE", "SECRET"];
     let is_joined = ends.iter().any(|end| name.ends_with(end));
     !(is_prefixed || is_told || is_joined)
+}
+
+fn is_of_git(name: &OsStr) -> bool {
+    let Some(name) = name.to_str() else {
+        return false;
+    };
+    let starts = [
+        "GIT_CONFIG_KEY_",
+        "GIT_CONFIG_VALUE_",
+        "GIT_HTTP_LOW_",
+        "GIT_PROXY_SSL_",
+        "GIT_SSL_",
+        "LC_",
+    ];
+    let is_proxy = ["http_proxy", "https_proxy", "all_proxy", "no_proxy"].contains(&name);
+    OF_GIT.contains(&name) || is_proxy || starts.iter().any(|start| name.starts_with(start))
 }
 
 /// Returns whether a value is a secret whatever its name: an identity, a private key, or an
@@ -203,6 +283,35 @@ mod tests {
             "HTTPS_PROXY",
         ] {
             assert!(!may_see(OsStr::new(name)), "{name}");
+        }
+    }
+
+    #[test]
+    fn git_gets_what_connects_it_and_nothing_else() {
+        for name in [
+            "HTTPS_PROXY",
+            "no_proxy",
+            "GIT_SSH_COMMAND",
+            "GIT_CONFIG_VALUE_3",
+            "LC_ALL",
+            "CI_JOB_TOKEN",
+        ] {
+            assert!(is_of_git(OsStr::new(name)), "{name}");
+        }
+        for name in [
+            "DRSPASS_STATE_PASSWORD",
+            "OS_PASSWORD",
+            "HW_SECRET_KEY",
+            "GIT_DIR",
+            "GIT_CONFIG",
+            "GIT_CONFIG_PARAMETERS",
+            "GIT_TRACE",
+            "GIT_TRACE_CURL",
+            "GIT_CURL_VERBOSE",
+            "GIT_QUARANTINE_PATH",
+            "AWS_SESSION_TOKEN",
+        ] {
+            assert!(!is_of_git(OsStr::new(name)), "{name}");
         }
     }
 

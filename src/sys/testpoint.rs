@@ -7,6 +7,7 @@ mod armed {
     use std::path::{Path, PathBuf};
     use std::sync::OnceLock;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Duration;
 
     use jiff::Timestamp;
     use rustix::io::Errno;
@@ -53,8 +54,8 @@ mod armed {
         }
     }
 
-    /// Arms one place, where the program creates the file and waits to be killed. If the file is
-    /// called `panic`, it panics there.
+    /// Arms one place, where the program creates the file and waits to be killed, or for another one
+    /// with `.go` after its name. If the file is called `panic`, it panics there.
     pub fn arm(text: &str) {
         if let Some(armed) = ArmedPlace::parse(text).filter(|armed| armed.file != Path::new("")) {
             let _ = STOPPING.set(armed);
@@ -72,6 +73,31 @@ mod armed {
         CLOCK.get().copied()
     }
 
+    static LEASE: OnceLock<Duration> = OnceLock::new();
+    static SLEPT: OnceLock<PathBuf> = OnceLock::new();
+
+    /// Shortens the lease of a state on a branch.
+    pub fn shorten_lease(seconds: u64) {
+        let _ = LEASE.set(Duration::from_secs(seconds));
+    }
+
+    pub fn lease() -> Option<Duration> {
+        LEASE.get().copied()
+    }
+
+    /// Lets the machine have slept for as many seconds as the file says.
+    pub fn sleep_as_in(file: &Path) {
+        let _ = SLEPT.set(file.to_owned());
+    }
+
+    pub fn slept() -> Duration {
+        let text = SLEPT
+            .get()
+            .and_then(|file| std::fs::read_to_string(file).ok());
+        let seconds = text.and_then(|text| text.trim().parse().ok());
+        Duration::from_secs(seconds.unwrap_or_default())
+    }
+
     pub fn reach(place: &str) {
         let Some(armed) = STOPPING.get().filter(|armed| armed.acts_at(place)) else {
             return;
@@ -80,14 +106,18 @@ mod armed {
             panic!("a panic that a test provoked, canary-panic");
         }
         let _ = std::fs::write(&armed.file, "reached");
-        loop {
-            std::thread::park();
+        let mut go_on = armed.file.as_os_str().to_owned();
+        go_on.push(".go");
+        while !Path::new(&go_on).exists() {
+            std::thread::sleep(Duration::from_millis(10));
         }
     }
 }
 
 #[cfg(debug_assertions)]
-pub use armed::{arm, arm_failures, clock, may_fail, reach, stop_clock};
+pub use armed::{
+    arm, arm_failures, clock, lease, may_fail, reach, shorten_lease, sleep_as_in, slept, stop_clock,
+};
 
 #[cfg(not(debug_assertions))]
 pub const fn reach(_place: &str) {}
@@ -100,4 +130,14 @@ pub const fn may_fail(_place: &str) -> std::io::Result<()> {
 #[cfg(not(debug_assertions))]
 pub const fn clock() -> Option<jiff::Timestamp> {
     None
+}
+
+#[cfg(not(debug_assertions))]
+pub const fn lease() -> Option<std::time::Duration> {
+    None
+}
+
+#[cfg(not(debug_assertions))]
+pub const fn slept() -> std::time::Duration {
+    std::time::Duration::ZERO
 }
