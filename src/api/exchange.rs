@@ -161,7 +161,8 @@ impl<'a> Exchange<'a> {
                 if self.lost && !gate.may_repeat() {
                     return Judgement::GivenUp(BatchReply::Lost(Doubt::AnswerLost));
                 }
-                if !self.lost && entries.iter().any(|entry| gate.code_of(entry).is_some()) {
+                let is_barred = |entry: &&Assignment| gate.code_of(entry).is_some();
+                if !self.lost && (gate.has_expired() || entries.iter().any(is_barred)) {
                     return Judgement::CalledBack;
                 }
                 Some(entries)

@@ -9,6 +9,7 @@ use tokio::sync::{Semaphore, SemaphorePermit, watch};
 
 use crate::core::manifest::Assignment;
 use crate::core::redact::Token;
+use crate::sys::lease::Lease;
 
 const GOOD_RUN: usize = 5;
 
@@ -17,6 +18,8 @@ pub struct Gate {
     permits: Semaphore,
     limit: Mutex<GateLimit>,
     closed: watch::Sender<bool>,
+    /// How long this run may send at all.
+    lease: Option<Arc<Lease>>,
     /// The credentials refused as wrong, each with the code; `None` before the first one.
     wrong: Mutex<Option<BTreeMap<Arc<str>, Token>>>,
 }
@@ -50,8 +53,14 @@ impl Gate {
                 owed: 0,
             }),
             closed: watch::Sender::new(false),
+            lease: None,
             wrong: Mutex::new(None),
         }
+    }
+
+    #[must_use]
+    pub fn leased(self, lease: Option<Arc<Lease>>) -> Self {
+        Self { lease, ..self }
     }
 
     /// Waits for a permit, first come first served; returns `None` once the gate is closed.
@@ -85,9 +94,14 @@ impl Gate {
         credential.is_some_and(|name| wrong.insert(Arc::clone(name), code).is_none())
     }
 
+    /// Returns whether another run may be sending by now.
+    pub fn has_expired(&self) -> bool {
+        self.lease.as_ref().is_some_and(|lease| !lease.is_valid())
+    }
+
     pub fn may_repeat(&self) -> bool {
         let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        wrong.is_none()
+        wrong.is_none() && !self.has_expired()
     }
 
     pub fn code_of(&self, entry: &Assignment) -> Option<Token> {

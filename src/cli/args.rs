@@ -20,8 +20,9 @@ pub struct GlobalOptions {
     /// Work in this root directory instead of the current directory
     #[arg(short = 'C', long = "directory", value_name = "DIR", global = true)]
     pub directory: Option<PathBuf>,
-    /// Use this state file instead of the one in drspass.yaml [env: DRSPASS_STATE]
-    #[arg(long, value_name = "PATH", global = true)]
+    /// Use this state, a file or git:REMOTE/BRANCH, instead of the one in drspass.yaml
+    /// [env: DRSPASS_STATE]
+    #[arg(long, value_name = "PLACE", global = true)]
     pub state: Option<PathBuf>,
     /// Decrypt with this age or ssh identity file (repeatable)
     /// [env: DRSPASS_IDENTITY, DRSPASS_IDENTITY_KEY]

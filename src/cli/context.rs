@@ -12,11 +12,13 @@ use super::prompt;
 use super::shell::Shell;
 use crate::age_file::Plugins;
 use crate::core::fingerprint::KeyId;
+use crate::core::place::Place;
 use crate::core::problem::Problem;
 use crate::core::report::Progress;
 use crate::editor::private;
 use crate::ops::OpError;
 use crate::ops::root::{CONFIG_FILE, IdentitySource, Root, Unlock, UserRules};
+use crate::store::branch::PlaceAccess;
 use crate::sys::children::ChildEnv;
 use crate::sys::wiped;
 
@@ -24,7 +26,8 @@ pub struct Context<'a> {
     pub env: &'a Env,
     pub shell: Shell,
     pub folder: PathBuf,
-    pub state: Option<PathBuf>,
+    pub state: Option<Place>,
+    pub access: PlaceAccess,
     pub identity_files: Vec<PathBuf>,
     pub identities: IdentitySource,
     pub ca_file: Option<PathBuf>,
@@ -82,14 +85,18 @@ impl<'a> Context<'a> {
         if let Some(list) = env.var("DRSPASS_TRUSTED_HOSTS") {
             trusted_hosts.extend(list.split(',').map(|host| host.trim().to_owned()));
         }
+        let state = global.state.clone();
+        let state = state.or_else(|| env.path_var("DRSPASS_STATE"));
+        let state = state.map(Place::named).transpose().map_err(|what| {
+            let help = "Name a branch as git:REMOTE/BRANCH, or a file.";
+            OpError::unfit(format!("the state {what}"), help)
+        })?;
         Ok(Self {
             env,
             shell,
             folder: global.directory.clone().unwrap_or_default(),
-            state: global
-                .state
-                .clone()
-                .or_else(|| env.path_var("DRSPASS_STATE")),
+            state,
+            access: env.place_access(prompt::can_ask()),
             identity_files: env.identity_files(&global.identity),
             identities: env.identities(&global.identity),
             ca_file: global.ca_file.clone(),
@@ -121,7 +128,7 @@ impl<'a> Context<'a> {
 
     /// As [`Context::root`], but silent and without cleaning up, for runs of git and hooks.
     pub fn root_for_hooks(&self) -> Result<Root, OpError> {
-        Root::locate(&self.folder, self.state.as_deref())
+        Root::locate(&self.folder, self.state.as_ref(), &self.access)
     }
 
     pub fn sweep(&self) {

@@ -3,17 +3,22 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use jiff::{Timestamp, TimestampRound, Unit};
 use nix::sys::signal::Signal as Interrupt;
 use zeroize::Zeroizing;
 
+use super::progress;
 use crate::core::fingerprint::Salt;
+use crate::core::secret::Secret;
 use crate::editor::private::Places;
 use crate::ops::Runtime;
 use crate::ops::online::HangUp;
 use crate::ops::root::IdentitySource;
 use crate::store::LockInfo;
+use crate::store::branch::PlaceAccess;
+use crate::store::remote::{GitAccess, GitLimits, GitLogin};
 use crate::sys::children::ChildEnv;
 use crate::sys::testpoint;
 
@@ -111,6 +116,35 @@ impl Env {
 
     pub fn for_children(&self) -> ChildEnv {
         ChildEnv::of(self.vars.clone())
+    }
+
+    pub fn place_access(&self, is_terminal: bool) -> PlaceAccess {
+        let login = self.var("DRSPASS_STATE_PASSWORD").map(|password| {
+            let username = self.var("DRSPASS_STATE_USERNAME").unwrap_or_default();
+            let password = Secret::new(password);
+            GitLogin { username, password }
+        });
+        let github = ["GITHUB_SERVER_URL", "GITHUB_REPOSITORY", "GITHUB_RUN_ID"];
+        let github = github.map(|name| self.var(name));
+        let run_url = match github {
+            [Some(server), Some(repository), Some(run)] => {
+                Some(format!("{server}/{repository}/actions/runs/{run}"))
+            }
+            _ => self.var("CI_JOB_URL"),
+        };
+        PlaceAccess {
+            git: Arc::new(GitAccess {
+                env: ChildEnv::of_git(self.vars.clone()),
+                login,
+                temporary: self.private_places().temporary,
+                is_terminal,
+                limits: GitLimits::default(),
+            }),
+            who: self.var("DRSPASS_WHO").or_else(|| self.var("USER")),
+            run_url,
+            now,
+            progress: progress::note,
+        }
     }
 
     /// Returns where plain text may be put for an editor; relative paths are ignored.

@@ -63,6 +63,12 @@ where
         if let Some(time) = env.var("DRSPASS_TEST_NOW") {
             crate::sys::testpoint::stop_clock(&time);
         }
+        if let Some(Ok(seconds)) = env.var("DRSPASS_TEST_LEASE").map(|text| text.parse()) {
+            crate::sys::testpoint::shorten_lease(seconds);
+        }
+        if let Some(file) = env.path_var("DRSPASS_TEST_SLEPT") {
+            crate::sys::testpoint::sleep_as_in(&file);
+        }
         if let Some(Ok(second)) = env.var("DRSPASS_TEST_SECOND").map(|text| text.parse()) {
             progress::SECOND.store(second, Ordering::Relaxed);
         }

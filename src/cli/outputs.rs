@@ -78,7 +78,7 @@ impl Outputs {
         let prints_markdown = wanted.markdown == Some(Path::new("-"));
         let markdown = wanted.markdown.filter(|_| !prints_markdown);
         let own = root.map_or_else(
-            || OwnPaths::usual(&context.folder, context.state.as_deref()),
+            || OwnPaths::usual(&context.folder, context.state.as_ref()),
             OwnPaths::of,
         );
         // All are checked before the first is touched.

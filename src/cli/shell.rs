@@ -117,6 +117,13 @@ impl Shell {
             ApplyEvent::WentBack { revision } => self.message(&format!(
                 "note: recorded revision {revision} as the last one applied; nothing had to be sent\n"
             )),
+            ApplyEvent::WaitingFor { holder, at_most } => self.message(&format!(
+                "waiting at most {} s: the state is held by {holder}\n",
+                at_most.as_secs()
+            )),
+            ApplyEvent::TookOver(holder) => self.message(&format!(
+                "note: took over from a lost run; what it sent is unknown: {holder}\n"
+            )),
             ApplyEvent::Stopping(_) => {
                 let text = "\nStopping: nothing more is sent; waiting up to 5s for the answers to requests in flight.\n";
                 progress::write_aside(fitted(text, self.messages, self.columns).into_owned());

@@ -29,17 +29,24 @@ pub fn open(
 ) -> Result<(Opened, StateSnapshot), OpError> {
     // The state is read while the manifest is opened: for large ones, each takes
     // a good part of the time.
+    if root.store.branch().is_some() {
+        // Nothing is connected to before the manifest says that the place is meant.
+        let opened = root.open(unlock, rules)?;
+        let snapshot = root.read_state(&opened.sealed, &root.store_keys(&opened, rules)?)?;
+        return Ok((opened, snapshot));
+    }
     let (opened, fetched) = std::thread::scope(|scope| {
         let fetching = signals::without_signals(|| scope.spawn(|| root.store.fetch()));
         let opened = root.open(unlock, rules);
         (opened, fetching.join())
     });
     let opened = opened?;
-    let keys = opened.store_keys(rules);
+    let keys = root.store_keys(&opened, rules)?;
     let snapshot = match fetched {
         Ok(fetched) => root.store.verify(fetched?, &keys)?,
         Err(_) => root.store.read(&keys)?,
     };
+    let snapshot = root.with_former(&opened.sealed, &keys, snapshot)?;
     Ok((opened, snapshot))
 }
 
@@ -162,8 +169,18 @@ pub fn notes_of(
     opened: &Opened,
     snapshot: &StateSnapshot,
     holder: Option<&str>,
-) -> Vec<PlanNote> {
+) -> Result<Vec<PlanNote>, OpError> {
     let mut notes = Vec::new();
+    if let Some(path) = root.elsewhere(&opened.sealed)? {
+        notes.push(PlanNote::titled(
+            "another state",
+            format!(
+                "compared with the state at {}, not with the sealed one at {}",
+                path.display(),
+                opened.sealed.state.name()
+            ),
+        ));
+    }
     match &snapshot.known {
         StoredState::Absent => notes.push(no_state(root)),
         StoredState::OtherKey { claimed } => notes.push(PlanNote::titled(
@@ -183,7 +200,7 @@ pub fn notes_of(
         StoredState::Ours(_) => {}
     }
     notes.extend(work_note(snapshot.journal, holder));
-    notes
+    Ok(notes)
 }
 
 /// Returns the note that a run is at work or, if the lock is free, that an apply was cut
@@ -212,10 +229,19 @@ pub fn no_state(root: &Root) -> PlanNote {
     })
 }
 
-/// Returns the holder of the lock, for a run that does not take it.
-pub fn lock_holder(root: &Root) -> Result<Option<String>, OpError> {
+/// Returns the holder of the lock, or of a state on a branch, for a run that does not take it.
+pub fn lock_holder(root: &Root, state: Option<&State>) -> Result<Option<String>, OpError> {
     Ok(match root.store.lock_status()? {
-        LockStatus::Free => None,
+        LockStatus::Free => state
+            .and_then(|state| state.holder.as_ref())
+            // A run of this clone whose lock is free has ended.
+            .filter(|holder| {
+                !root
+                    .store
+                    .branch()
+                    .is_some_and(|it| it.was_here(&holder.id))
+            })
+            .map(|holder| format!("{holder}, or was lost with that run")),
         LockStatus::Held(None) => Some("an unknown process".to_owned()),
         LockStatus::Held(Some(holder)) => Some(holder.to_string()),
     })

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
+use super::apply::turn::{check_free, holder_of};
 use super::compare::{self, Comparison, lock_holder, no_state, notes_of, work_note};
 use super::error::Failure;
 use super::root::{Opened, Root, Unlock, UserRules};
@@ -16,7 +17,7 @@ use crate::core::plan::{self, PlanInputs, prints_of, to_record};
 use crate::core::rekey::carried_over;
 use crate::core::report::{LedgerReport, MovedState, PlanNote};
 use crate::core::rotation::RotationReport;
-use crate::core::state::{Lineage, RunId, State};
+use crate::core::state::{Holder, Lineage, RunId, State};
 use crate::store::{
     JournalLeft, LockGuard, Recovery, StateSnapshot, StateVersion, Store, StoreError, StoreKeys,
     StoredState,
@@ -26,13 +27,25 @@ use crate::sys::files;
 /// Reads the state file without a key, so nothing is authenticated. Returns a plan's notes as
 /// well, and whether there are answers next to the state that are not included.
 pub fn list(root: &Root) -> Result<(Option<State>, Vec<PlanNote>, bool), OpError> {
+    if let Some(branch) = root.store.branch() {
+        branch.check_upstream()?;
+    }
     let (state, journal) = root.store.read_claimed()?;
     let is_lost = state.is_none() && root.store.backup().is_some();
     let lost = is_lost.then(|| no_state(root));
-    let holder = lock_holder(root)?;
+    let holder = lock_holder(root, state.as_ref())?;
     let work = work_note(journal, holder.as_deref());
     let has_more = journal == JournalLeft::Foreign && holder.is_none();
     Ok((state, lost.into_iter().chain(work).collect(), has_more))
+}
+
+/// Returns who holds a state on a branch, read without a key.
+pub fn holder(root: &Root) -> Result<Option<Holder>, OpError> {
+    if let Some(branch) = root.store.branch() {
+        branch.check_upstream()?;
+    }
+    let state = root.store.read_claimed_alone()?;
+    Ok(state.and_then(|state| state.holder).map(|holder| *holder))
 }
 
 /// Returns the authenticated state, or the entries of it that match `addresses`.
@@ -43,10 +56,10 @@ pub fn show(
     addresses: &[String],
 ) -> Result<LedgerReport, OpError> {
     let opened = root.open(unlock, rules)?;
-    let keys = opened.store_keys(rules);
-    let snapshot = root.store.read(&keys)?;
-    let holder = lock_holder(root)?;
-    let notes = notes_of(root, &opened, &snapshot, holder.as_deref());
+    let keys = root.store_keys(&opened, rules)?;
+    let snapshot = root.read_state(&opened.sealed, &keys)?;
+    let holder = lock_holder(root, snapshot.known.state())?;
+    let notes = notes_of(root, &opened, &snapshot, holder.as_deref())?;
     let is_unfinished = snapshot.journal == JournalLeft::Unfolded && holder.is_none();
     let mut state = trusted(root, &opened, snapshot)?;
     if let Some(state) = state.as_mut().filter(|_| !addresses.is_empty()) {
@@ -74,8 +87,8 @@ pub fn rotation(
     max_days: Option<u32>,
 ) -> Result<RotationReport, OpError> {
     let (opened, snapshot) = compare::open(root, unlock, rules)?;
-    let holder = lock_holder(root)?;
-    let notes = notes_of(root, &opened, &snapshot, holder.as_deref());
+    let holder = lock_holder(root, snapshot.known.state())?;
+    let notes = notes_of(root, &opened, &snapshot, holder.as_deref())?;
     let known = Comparison::of(root, &opened, snapshot)?;
     known.check_rollback(rules.allow_rollback)?;
     let state = known.trusted();
@@ -161,8 +174,8 @@ impl<'a> LockedLedger<'a> {
     ) -> Result<Self, OpError> {
         let info = (runtime.lock_info)(command);
         let opened = root.open(unlock, rules)?;
-        let keys = opened.store_keys(rules);
-        let guard = root.lock(&opened.digest, &info)?;
+        let guard = root.lock(&opened.sealed, &opened.digest, &info)?;
+        let keys = root.store_keys(&opened, rules)?;
         Ok(Self {
             root,
             runtime,
@@ -227,15 +240,28 @@ impl<'a> LockedLedger<'a> {
     /// known as wrong: the way out if a state or journal is damaged or was changed outside
     /// drspass. Keeps the old files under other names. Still refuses a newer format, another key
     /// and an older manifest.
-    pub fn distrust(&self, allow_rollback: bool) -> Result<LedgerChange, OpError> {
+    pub fn distrust(
+        mut self,
+        allow_rollback: bool,
+        creates: bool,
+    ) -> Result<LedgerChange, OpError> {
+        // Whatever its age: nothing of it is taken for set.
+        self.keys = self.keys.above(None);
         let store = &self.root.store;
         let sealed = &self.opened.sealed;
         let claimed = match store.read_claimed_alone() {
+            Ok(Some(_)) if creates => {
+                return Err(OpError::unfit(
+                    format!("there is a state at {}", store.path().display()),
+                    "Nothing was changed. Run 'drspass state distrust' without --create.",
+                ));
+            }
             Ok(claimed) => claimed,
+            Err(StoreError::NoBranch { .. }) if creates => None,
             Err(StoreError::Invalid { .. }) => None,
             Err(error) => return Err(error.into()),
         };
-        if let Some(state) = claimed {
+        if let Some(state) = &claimed {
             let former = sealed.former.as_ref();
             let former = former.map(|former| former.fingerprint_key.id());
             if state.key_id != self.keys.id && former.as_ref() != Some(&state.key_id) {
@@ -247,13 +273,20 @@ impl<'a> LockedLedger<'a> {
             }
         }
         let version = store.version()?;
-        let proved = match store.read_alone(&self.keys).map(|snapshot| snapshot.known) {
-            Ok(StoredState::Ours(state)) => Some(state),
-            _ => None,
+        let proved = match store.read_alone(&self.keys) {
+            Ok(snapshot) => {
+                check_free(self.root, &snapshot)?;
+                match snapshot.known {
+                    StoredState::Ours(state) => Some(state),
+                    _ => None,
+                }
+            }
+            Err(_) => None,
         };
         let begins_with = proved.is_none().then_some(sealed.revision);
         // A new lineage, so that no saved plan and no journal of the old one fits.
         let mut state = self.new_state();
+        self.root.follow(&mut state, sealed, claimed.as_ref());
         if let Some(old) = proved {
             state.highest = old.highest;
             state.retries = old.retries;
@@ -340,6 +373,28 @@ impl<'a> LockedLedger<'a> {
         self.save(what, state, &snapshot.version, &entries, Store::end_journal)
     }
 
+    /// Ends the lock of a run on a branch. Its marks stay: what it sent is unknown.
+    pub fn release(&self, id: &str) -> Result<LedgerChange, OpError> {
+        let snapshot = self.root.store.read(&self.keys)?;
+        let present = holder_of(&snapshot).cloned();
+        let is_present = present
+            .as_ref()
+            .is_some_and(|holder| holder.id.as_str() == id);
+        let version = snapshot.version.clone();
+        match trusted(self.root, &self.opened, snapshot)? {
+            Some(state) if is_present => {
+                self.save("released", state, &version, &[], Store::end_journal)
+            }
+            _ => {
+                let what = match present {
+                    Some(holder) => format!("the state is held by {holder}"),
+                    None => "no run holds the state".to_owned(),
+                };
+                Err(OpError::unfit(what, "Nothing was changed."))
+            }
+        }
+    }
+
     /// Folds a recovery file back. It replaces the very state that it continues; with any other
     /// state, or none, its entries are marked to be sent again.
     pub fn recover(&self, file: &Path) -> Result<LedgerChange, OpError> {
@@ -355,6 +410,13 @@ impl<'a> LockedLedger<'a> {
         })?;
         if recovery.state.scope != self.opened.sealed.scope {
             return Err(OpError::other_scope(&recovery.state.scope));
+        }
+        if store.branch().is_some() {
+            let snapshot = store.read_alone(&self.keys)?;
+            let ended = recovery.state.holder.as_ref().map(|holder| &holder.id);
+            if holder_of(&snapshot).map(|holder| &holder.id) != ended {
+                check_free(self.root, &snapshot)?;
+            }
         }
         let version = store.version()?;
         let what = "recovered; the file can be removed";
@@ -436,7 +498,8 @@ impl<'a> LockedLedger<'a> {
     /// Returns the trusted state and its version, once a cut-off apply's answers are saved.
     fn state(&self) -> Result<(Option<State>, StateVersion), OpError> {
         let store = &self.root.store;
-        let snapshot = store.read(&self.keys)?;
+        let snapshot = self.root.read_state(&self.opened.sealed, &self.keys)?;
+        check_free(self.root, &snapshot)?;
         let snapshot = store.absorb_journal(&self.guard, &self.keys, snapshot)?;
         let version = snapshot.version.clone();
         Ok((trusted(self.root, &self.opened, snapshot)?, version))
@@ -465,6 +528,9 @@ impl<'a> LockedLedger<'a> {
     ) -> Result<LedgerChange, OpError> {
         let store = &self.root.store;
         store.back_up(&self.guard)?;
+        store.announce();
+        // It holds nothing any more, whoever was here before.
+        state.holder = None;
         store.commit(&self.guard, &self.keys, &mut state, version)?;
         // The journal goes last: until the new state is there, it still counts.
         if store.has_journal() {

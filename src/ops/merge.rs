@@ -17,7 +17,9 @@ use crate::age_file::Passphrases;
 use crate::authoring;
 use crate::core::manifest::{Manifest, Sealed};
 use crate::core::merge::{MergeLine, Merged, Verdict, Version, Versions};
+use crate::core::place::Place;
 use crate::core::problem::Problem;
+use crate::store::branch::PlaceAccess;
 use crate::sys::children::ChildEnv;
 use crate::sys::files;
 
@@ -86,7 +88,8 @@ impl OpenedVersion {
 /// Returns the root directory as HEAD has it, since drspass.yaml may have marks, and its git.
 pub fn locate(
     folder: &Path,
-    state: Option<&Path>,
+    state: Option<&Place>,
+    access: &PlaceAccess,
     children: &ChildEnv,
 ) -> Result<(Root, Git), OpError> {
     let git = Git::at(folder.to_owned(), children)?.ok_or_else(|| {
@@ -95,8 +98,8 @@ pub fn locate(
     })?;
     // A side may have moved the directory.
     let root = match git.file_of("HEAD", Path::new(CONFIG_FILE)) {
-        Ok(Some(bytes)) => Root::configured(folder, &bytes, state)?,
-        _ => Root::locate(folder, state)?,
+        Ok(Some(bytes)) => Root::configured(folder, &bytes, state, access)?,
+        _ => Root::locate(folder, state, access)?,
     };
     Ok((root, git))
 }
@@ -164,11 +167,18 @@ pub fn merge(
     if report.conflicts() > 0 {
         return Ok(MergeEnd::Conflicts(report));
     }
-    let highest = root.check_key_beside(&merged.sealed, rules)?;
+    // A merge asks no repository.
+    let (highest, former) = match root.store.branch() {
+        Some(_) => (0, merged.sealed.former.clone()),
+        None => (
+            root.beside(&merged.sealed, rules)?.highest,
+            root.former_left(&merged.sealed),
+        ),
+    };
     let sealed = Sealed {
         revision: next_revision(merged.sealed.revision.max(highest))?,
         written: (options.now)(),
-        former: root.former_left(&merged.sealed),
+        former,
         ..merged.sealed.clone()
     };
     let is_lost = match before.as_deref().map(|file| (file, open(file))) {

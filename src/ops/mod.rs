@@ -11,6 +11,7 @@ pub mod merge;
 pub mod online;
 pub mod plan;
 pub mod rekey;
+pub mod relocate;
 pub mod rewrite;
 pub mod root;
 

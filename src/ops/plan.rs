@@ -43,11 +43,12 @@ pub fn plan(
     save: Option<&SaveAs<'_>>,
 ) -> Result<(PlanReport, Vec<Problem>), OpError> {
     let (opened, snapshot) = compare::open(root, unlock, rules)?;
-    let holder = lock_holder(root)?;
-    let mut notes = notes_of(root, &opened, &snapshot, holder.as_deref());
+    let holder = lock_holder(root, snapshot.known.state())?;
+    let mut notes = notes_of(root, &opened, &snapshot, holder.as_deref())?;
     let known = Comparison::of(root, &opened, snapshot)?;
     known.check_rollback(rules.allow_rollback)?;
     if save.is_some() {
+        root.check_place(&opened.sealed)?;
         // A state of another key has nothing that an apply could compare.
         known.check_key()?;
         root.check_index(&opened, ErrorClass::Failed)?;

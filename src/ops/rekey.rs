@@ -8,12 +8,14 @@
 
 use std::sync::Arc;
 
+use super::apply::turn::check_free;
 use super::error::{Failure, other_key};
 use super::root::{Root, Unlock, UserRules, digest_of, parse_sealed};
 use super::{OpError, Runtime, rewrite};
 use crate::age_file::{AgeError, Passphrases};
 use crate::core::fingerprint::{FingerprintKey, Scope};
 use crate::core::manifest::{Former, Sealed};
+use crate::core::place::{Floor, Place, SealedPlace};
 use crate::core::problem::Problem;
 use crate::core::recipients::Difference;
 use crate::core::report::{RekeyPlan, Rekeyed, StateFate};
@@ -60,25 +62,32 @@ pub fn rekey(
     rules.check_key(&sealed.fingerprint_key.id())?;
     let target = root.target_beside(named, &sealed, rules)?;
     let change = Difference::between(&sealed.recipients, &root.config.recipients);
-    let moved = root.moved_parts(&target, &sealed);
+    let moved = root.moved_parts(&target, &sealed)?;
+    let place = place_to_seal(root, &sealed, sealed.scope != target.scope)?;
     let reason = reason(&change, sealed.scope != target.scope, options);
 
     let mut lock_guard = None;
-    let (state, highest, former) = match reason {
+    let (state, highest, former, place) = match reason {
         Some(_) => {
             // An apply in between would move the state that the manifest is about to seal.
-            let guard = root.lock(&digest_of(&before), &lock)?;
+            let guard = root.lock(&sealed, &digest_of(&before), &lock)?;
             let keys = StoreKeys::of(&manifest, &sealed, &rules.expect_key_ids);
-            let snapshot = root.store.read(&keys)?;
+            let snapshot = root.read_state(&sealed, &keys)?;
+            check_free(root, &snapshot)?;
             let (fate, highest) = state_fate(root, &keys, &snapshot, &sealed, &target.scope)?;
             let former = former_of(root, &snapshot, &sealed)?;
+            let newest = snapshot.known.state().map(Floor::of);
             lock_guard = Some((guard, snapshot.journal));
-            (fate, highest, former)
+            let place = newest.map_or(place.clone(), |newest| place.with_floor(newest));
+            (fate, highest, former, place)
         }
         None => {
-            let highest = root.check_key_beside(&sealed, rules)?;
+            let beside = root.beside(&sealed, rules)?;
+            warnings.extend(beside.warning);
             refuse_outdated(root, &sealed)?;
-            (StateFate::Untouched, highest, root.former_left(&sealed))
+            let former = root.former_left(&sealed);
+            let place = place.raised(&beside.state);
+            (StateFate::Untouched, beside.highest, former, place)
         }
     };
 
@@ -91,7 +100,8 @@ pub fn rekey(
         scope: target.scope,
         auth_url: target.auth_url,
         recipients: root.config.recipients.clone(),
-        state: root.config.state_name(),
+        state: place,
+        moved_from: None,
         index: sealed.index,
         revision,
         written: (runtime.now)(),
@@ -124,6 +134,35 @@ pub fn rekey(
         key_id: reason.map(|_| new.fingerprint_key.id()),
         former_key_id: new.former.map(|former| former.fingerprint_key.id()),
     })
+}
+
+/// Returns the place to seal. Only a file may be another one than before: a state on a branch would
+/// stay behind.
+fn place_to_seal(
+    root: &Root,
+    sealed: &Sealed,
+    is_other_scope: bool,
+) -> Result<SealedPlace, OpError> {
+    if sealed.moved_from.is_some() {
+        let help = "Nothing was written. Run 'drspass state move --done' once everyone has the new manifest.";
+        return Err(OpError::unfit("a move of the state is not done", help));
+    }
+    let (here, there) = (root.configured_place()?, sealed.state.name());
+    let is_on_branch = sealed.state.floor().is_some();
+    let is_file = matches!(root.config.state, Place::File(_));
+    let (what, help) = match here == there {
+        true if is_on_branch && is_other_scope => (
+            format!("{there} has the state of the former project"),
+            "Nothing was written. Set up another root directory for the new project: 'drspass init'.",
+        ),
+        false if is_on_branch || !is_file => (
+            format!("state of drspass.yaml is {here}, but the manifest is sealed for {there}"),
+            "Nothing was written. Undo the change of drspass.yaml, and run 'drspass state move', which takes the state along.",
+        ),
+        _ if is_file => return Ok(SealedPlace::File(here)),
+        _ => return Ok(sealed.state.clone()),
+    };
+    Err(Failure::new("drspass::rekey::place", what, help).into())
 }
 
 fn reason(

@@ -13,9 +13,10 @@ use rustix::fs::Access;
 use zeroize::Zeroizing;
 
 use super::OpError;
-use super::root::{Opened, Root, Unlock, UserRules, parse_manifest};
+use super::root::{Beside, Opened, Root, Unlock, UserRules, parse_manifest};
 use crate::age_file::{self, AgeError, Plugins};
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
+use crate::core::place::{MovedFrom, SealedPlace};
 use crate::core::problem::Problem;
 use crate::core::recipients::is_of_plugin;
 use crate::core::yaml;
@@ -25,8 +26,7 @@ pub struct Rewrite<'a> {
     now: fn() -> Timestamp,
     file: Vec<u8>,
     plain: Zeroizing<Vec<u8>>,
-    /// The highest applied revision in the state.
-    highest: u64,
+    beside: Beside,
     plugins: Plugins<'a>,
     pub opened: Opened,
 }
@@ -53,15 +53,25 @@ impl<'a> Rewrite<'a> {
         let file = root.manifest_bytes()?;
         let (opened, plain) = root.open_file(&file, unlock, rules)?;
         root.check_recipients(&opened.sealed)?;
-        let highest = root.check_key_beside(&opened.sealed, rules)?;
+        let beside = root.beside(&opened.sealed, rules)?;
         Ok(Self {
             now,
             file,
             plain,
-            highest,
+            beside,
             plugins: unlock.plugins,
             opened,
         })
+    }
+
+    pub fn beside_state(&self) -> SealedPlace {
+        self.beside.state.clone()
+    }
+
+    /// Lets the next version be sealed for another place.
+    pub fn move_to(&mut self, state: SealedPlace, from: Option<MovedFrom>) {
+        self.beside.state = state;
+        self.opened.sealed.moved_from = from;
     }
 
     /// Returns the plain text, with its byte order mark if it has one.
@@ -101,11 +111,13 @@ impl<'a> Rewrite<'a> {
         let name = root.manifest_name();
         let (manifest, mut warnings) = parse_manifest(text.as_bytes(), Sealing::Optional, name)?;
         warnings.extend(second_name(root));
-        let revision = next_revision(self.opened.sealed.revision.max(self.highest))?;
+        warnings.extend(self.beside.warning.clone());
+        let revision = next_revision(self.opened.sealed.revision.max(self.beside.highest))?;
         let sealed = Sealed {
             revision,
             written: (self.now)(),
             former: root.former_left(&self.opened.sealed),
+            state: self.beside.state.clone(),
             ..self.opened.sealed.clone()
         };
         let (text, file) = sealed_file(text, &sealed, name, self.plugins)?;
@@ -186,6 +198,7 @@ pub fn changed_seal(old: &Sealed, new: Option<&Sealed>) -> Vec<Problem> {
         ("auth_url", new.auth_url == old.auth_url),
         ("recipients", new.recipients == old.recipients),
         ("state", new.state == old.state),
+        ("moved_from", new.moved_from == old.moved_from),
         ("index", new.index == old.index),
         ("revision", new.revision == old.revision),
         ("written", new.written() == old.written()),
@@ -326,7 +339,8 @@ pub fn encrypt(
     };
     root.check_target(&target, &previous)?;
     root.check_recipients(&previous)?;
-    let highest = root.check_key_beside(&previous, rules)?;
+    let beside = root.beside(&previous, rules)?;
+    warnings.extend(beside.warning);
     refuse_older_than_state(root, &previous)?;
     rules.check_key(&previous.fingerprint_key.id())?;
     let former = root.former_left(&previous);
@@ -336,9 +350,10 @@ pub fn encrypt(
         scope: target.scope,
         auth_url: target.auth_url,
         recipients: root.config.recipients.clone(),
-        state: previous.state,
+        state: beside.state,
+        moved_from: previous.moved_from,
         index: previous.index,
-        revision: next_revision(previous.revision.max(highest))?,
+        revision: next_revision(previous.revision.max(beside.highest))?,
         written: now,
     };
     let text = yaml::decode(plain).map_err(|problem| OpError::document(name, vec![problem]))?;

@@ -17,7 +17,7 @@ use super::to_json;
 use crate::core::fingerprint::{KeyId, Scope};
 use crate::core::job::JobId;
 use crate::core::mac::MacKey;
-use crate::core::state::{FailedRetry, Lineage, ManifestDigest, State};
+use crate::core::state::{CopiedFrom, FailedRetry, Holder, Lineage, ManifestDigest, State};
 use crate::sys::files;
 
 pub const STATE_FORMAT: &str = "drspass.state/1";
@@ -173,6 +173,12 @@ struct StateHead<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     manifest: Option<&'a ManifestDigest>,
     highest: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    holder: Option<&'a Holder>,
+    #[serde(skip_serializing_if = "<[Lineage]>::is_empty")]
+    follows: &'a [Lineage],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    copied: Option<&'a CopiedFrom>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     retries: &'a BTreeMap<JobId, FailedRetry>,
 }
@@ -188,6 +194,9 @@ pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
         revision,
         manifest,
         highest,
+        holder,
+        follows,
+        copied,
         retries,
         entries,
     } = state;
@@ -199,6 +208,9 @@ pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
         revision: *revision,
         manifest: manifest.as_ref(),
         highest: *highest,
+        holder: holder.as_deref(),
+        follows,
+        copied: copied.as_ref(),
         retries,
     });
     let mut body = String::with_capacity(256 + entries.len() * 400);

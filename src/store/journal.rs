@@ -16,8 +16,8 @@ use serde_json::value::RawValue;
 use thiserror::Error;
 
 use super::{
-    JournalLeft, LockGuard, StateSnapshot, Store, StoreError, StoreKeys, StoredState, cannot_write,
-    to_json,
+    BACKUP, JOURNAL, JournalLeft, LockGuard, StateSnapshot, Store, StoreAt, StoreError, StoreKeys,
+    StoredState, cannot_write, to_json,
 };
 use crate::core::failure::Failure;
 use crate::core::job::EntryKey;
@@ -262,6 +262,21 @@ impl Journal {
         }
     }
 
+    /// Settles the entries that are marked by the journal's own run; returns whether there is one.
+    pub fn settle_own(&self, state: &mut State) -> bool {
+        let mut has_any = false;
+        for (record, at) in self.records() {
+            let pending = state
+                .entries
+                .get(&record.entry)
+                .and_then(|entry| entry.pending.as_ref());
+            if pending.is_some_and(|pending| pending.run_id == self.run) {
+                has_any |= state.settle(&record.entry, &record.settled, at);
+            }
+        }
+        has_any
+    }
+
     /// Returns whether `state` has the next serial and everything in the journal.
     pub fn is_folded_in(&self, state: &State) -> bool {
         self.lineage == state.lineage
@@ -273,26 +288,28 @@ impl Journal {
 }
 
 impl Store {
-    pub fn journal_path(&self) -> PathBuf {
-        self.sibling(".journal")
-    }
-
     /// Returns whether a cut-off apply left answers that are not in the state yet.
     pub fn has_journal(&self) -> bool {
-        self.journal_path().exists()
+        match &self.at {
+            StoreAt::File(path) => files::with_suffix(path, JOURNAL).exists(),
+            StoreAt::Branch(branch) => branch.has_journals(),
+        }
     }
 
-    /// Folds the journal next to a state into it; without a key, the journal is not verified.
-    pub(super) fn fold_journal(
+    /// Folds the journals next to a state into it; without a key, they are not verified.
+    pub(super) fn fold_journals(
         &self,
         state: &mut Option<State>,
-        journal: Option<&[u8]>,
+        journals: Vec<(PathBuf, Vec<u8>)>,
         key: Option<&MacKey>,
     ) -> Result<JournalLeft, StoreError> {
-        let Some(journal) = journal else {
+        if let (StoreAt::Branch(branch), Some(state)) = (&self.at, state.as_mut()) {
+            return branch.fold(state, journals, key);
+        }
+        let Some((_, journal)) = journals.first() else {
             return Ok(JournalLeft::None);
         };
-        let path = self.journal_path();
+        let path = files::with_suffix(self.path(), JOURNAL);
         match (state, parse(journal, key)) {
             (_, Err(why)) => Err(Failure::new(
                 "drspass::journal::invalid",
@@ -313,14 +330,15 @@ impl Store {
         }
     }
 
-    /// Saves an unfinished journal's answers, so that a new one can begin.
+    /// Saves an unfinished journal's answers, so that a new one can begin. On a branch, each run has
+    /// its own, and the next write has the answers.
     pub fn absorb_journal(
         &self,
         guard: &LockGuard,
         keys: &StoreKeys,
         mut snapshot: StateSnapshot,
     ) -> Result<StateSnapshot, StoreError> {
-        if snapshot.journal == JournalLeft::None {
+        if snapshot.journal == JournalLeft::None || self.branch().is_some() {
             return Ok(snapshot);
         }
         // A journal that is in the state already is only removed: another commit
@@ -345,14 +363,24 @@ impl Store {
         serial: u64,
         run: &RunId,
     ) -> Result<JournalWriter, StoreError> {
-        let path = self.journal_path();
-        JournalWriter::create(&path, lineage, serial, run, keys.journal.clone())
-            .map_err(cannot_write(&path))
+        let path = match &self.at {
+            StoreAt::File(path) => files::with_suffix(path, JOURNAL),
+            StoreAt::Branch(branch) => branch.journal_of(run)?,
+        };
+        let writer = JournalWriter::create(&path, lineage, serial, run, keys.journal.clone());
+        let writer = writer.map_err(cannot_write(&path))?;
+        if let Some(branch) = self.branch() {
+            branch.own_journal(&path)?;
+        }
+        Ok(writer)
     }
 
     pub fn end_journal(&self, _guard: &LockGuard) -> Result<(), StoreError> {
         testpoint::reach("journal.before_removal");
-        let path = self.journal_path();
+        let path = match &self.at {
+            StoreAt::File(path) => files::with_suffix(path, JOURNAL),
+            StoreAt::Branch(branch) => return branch.end_journal(),
+        };
         fs::remove_file(&path)
             .and_then(|()| files::sync_folder(&path))
             .map_err(cannot_write(&path))
@@ -360,9 +388,13 @@ impl Store {
 
     /// Renames a journal that is not trusted.
     pub fn set_aside_journal(&self, _guard: &LockGuard) -> Result<(), StoreError> {
-        let path = self.sibling(".journal.backup");
-        fs::rename(self.journal_path(), &path)
-            .and_then(|()| files::sync_folder(&path))
-            .map_err(cannot_write(&path))
+        let path = match &self.at {
+            StoreAt::File(path) => files::with_suffix(path, JOURNAL),
+            StoreAt::Branch(branch) => return branch.set_aside_journals(),
+        };
+        let aside = files::with_suffix(&path, BACKUP);
+        fs::rename(&path, &aside)
+            .and_then(|()| files::sync_folder(&aside))
+            .map_err(cannot_write(&aside))
     }
 }

@@ -50,8 +50,12 @@ impl Drop for LockGuard {
 
 impl Store {
     pub fn lock(&self, info: &LockInfo) -> Result<LockGuard, StoreError> {
-        self.check_folder()?;
-        let path = self.sibling(LOCK);
+        match self.branch() {
+            Some(branch) => branch.make_folder()?,
+            None => self.check_folder()?,
+        }
+        let base = self.base()?;
+        let path = files::with_suffix(base, LOCK);
         let cannot = cannot_lock(&path);
         let mut file = files::open_private(&path).map_err(&cannot)?;
         testpoint::may_fail("lock").map_err(&cannot)?;
@@ -62,7 +66,7 @@ impl Store {
         if !try_often(&file).map_err(&cannot)? {
             return Err(locked(holder(&mut file)));
         }
-        let folder = File::open(files::folder_of(&self.path)).map_err(&cannot)?;
+        let folder = File::open(files::folder_of(base)).map_err(&cannot)?;
         // A file system that cannot lock a directory still locks the file.
         let folder = match try_often(&folder) {
             Ok(true) => Some(folder),
@@ -82,31 +86,33 @@ impl Store {
     }
 
     pub fn lock_status(&self) -> Result<LockStatus, StoreError> {
-        let path = self.sibling(LOCK);
+        let path = files::with_suffix(self.base()?, LOCK);
         let mut file = match files::open_unlinked(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                self.check_folder()?;
-                return Ok(self.folder_status());
+                if self.branch().is_none() {
+                    self.check_folder()?;
+                }
+                return Ok(folder_status(&path));
             }
             Err(error) => return Err(cannot_lock(&path)(error)),
         };
         // A shared lock is refused only while a writer works, and two readers do not take each other
         // for one.
         match file.try_lock_shared() {
-            Ok(()) => Ok(self.folder_status()),
+            Ok(()) => Ok(folder_status(&path)),
             Err(TryLockError::WouldBlock) => Ok(LockStatus::Held(holder(&mut file))),
             Err(TryLockError::Error(error)) => Err(cannot_lock(&path)(error)),
         }
     }
+}
 
-    /// Returns whether another process holds the lock while its file is gone.
-    fn folder_status(&self) -> LockStatus {
-        let folder = File::open(files::folder_of(&self.path));
-        match folder.map(|folder| folder.try_lock_shared()) {
-            Ok(Err(TryLockError::WouldBlock)) => LockStatus::Held(None),
-            _ => LockStatus::Free,
-        }
+/// Returns whether another process holds the lock while its file is gone.
+fn folder_status(path: &Path) -> LockStatus {
+    let folder = File::open(files::folder_of(path));
+    match folder.map(|folder| folder.try_lock_shared()) {
+        Ok(Err(TryLockError::WouldBlock)) => LockStatus::Held(None),
+        _ => LockStatus::Free,
     }
 }
 

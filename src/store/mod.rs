@@ -1,117 +1,44 @@
 //! Where the state lives: a local file with the siblings `.lock`, `.journal`, `.backup`, and
-//! `.tmp` while it is being replaced.
+//! `.tmp` while it is being replaced; or a file on a branch ([`branch`]).
 //!
 //! The contract is compare-and-swap: [`Store::read`] returns a snapshot with its version,
 //! [`Store::commit`] replaces exactly that version, and its caller has the lock.
 
+pub mod branch;
+mod error;
 pub mod format;
 pub mod journal;
+mod keys;
 mod lock;
 pub mod plan_file;
 mod recovery;
+pub mod remote;
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
-use miette::Diagnostic;
 use serde::Serialize;
-use thiserror::Error;
 
-use crate::core::failure::{ErrorClass, Failure};
-use crate::core::fingerprint::{FingerprintKey, KeyId};
-use crate::core::mac::{MacKey, sha256};
-use crate::core::manifest::{Former, Manifest, Sealed};
-use crate::core::rekey::carried_over;
-use crate::core::state::State;
+use crate::core::failure::Failure;
+use crate::core::mac::sha256;
+use crate::core::place::Place;
+use crate::core::state::{Holder, RunId, State};
 use crate::sys::files;
 
+use branch::{Branch, PlaceAccess};
+pub use error::StoreError;
 use format::{FormatError, UnverifiedState};
+pub use keys::StoreKeys;
 pub use lock::{LockGuard, LockInfo, LockStatus};
 pub use recovery::Recovery;
 
 const BACKUP: &str = ".backup";
+const JOURNAL: &str = ".journal";
 /// Attempts to read a state with a matching journal: a writer may be between them.
 const READ_ATTEMPTS: usize = 5;
 const VERSION_BYTES: usize = 128;
 const PAUSE: Duration = Duration::from_millis(20);
-
-pub struct StoreKeys {
-    pub id: KeyId,
-    pub state: MacKey,
-    pub journal: MacKey,
-    former: Option<Box<FormerKeys>>,
-}
-
-/// Those of the key that a rekey replaced, and whose state it was.
-struct FormerKeys {
-    keys: StoreKeys,
-    former: Former,
-    /// For whom a state of that key is carried over.
-    manifest: Arc<Manifest>,
-    sealed: Sealed,
-    is_expected: bool,
-}
-
-impl From<&FingerprintKey> for StoreKeys {
-    fn from(key: &FingerprintKey) -> Self {
-        Self {
-            id: key.id(),
-            state: key.state_mac(),
-            journal: key.journal_mac(),
-            former: None,
-        }
-    }
-}
-
-impl StoreKeys {
-    /// Returns the keys of a manifest, which also take the state of the key that the last rekey
-    /// replaced, as long as that state is the one that the rekey found.
-    pub fn of(manifest: &Arc<Manifest>, sealed: &Sealed, expected: &[KeyId]) -> Self {
-        let former = sealed.former.as_ref().map(|former| {
-            let keys = Self::from(&former.fingerprint_key);
-            Box::new(FormerKeys {
-                is_expected: expected.is_empty() || expected.contains(&keys.id),
-                keys,
-                former: former.clone(),
-                manifest: Arc::clone(manifest),
-                sealed: sealed.clone(),
-            })
-        });
-        Self {
-            former,
-            ..Self::from(&sealed.fingerprint_key)
-        }
-    }
-}
-
-impl FormerKeys {
-    /// Refuses a state that is not the one that the rekey found.
-    fn check(&self, bytes: &[u8], state: &State) -> Result<(), StoreError> {
-        if !self.is_expected {
-            return Err(Failure::new(
-                "drspass::sealed::key_id",
-                format!("the state still has the former key {}, which is not expected", state.key_id),
-                "Nothing was sent or changed. Until an apply has written the state with the new key, expect both: '--expect-key-id NEW,FORMER'.",
-            )
-            .class(ErrorClass::Sealed)
-            .into());
-        }
-        if sha256(bytes) == self.former.state_sha256 {
-            return Ok(());
-        }
-        Err(StoreError::Moved {
-            then: self.former.serial,
-            now: state.serial,
-        })
-    }
-
-    fn carry_over(&self, state: State) -> State {
-        let key = &self.former.fingerprint_key;
-        carried_over(state, key, &self.manifest, &self.sealed)
-    }
-}
 
 #[derive(Debug)]
 pub enum StoredState {
@@ -145,7 +72,7 @@ impl StateVersion {
 #[derive(Debug)]
 pub struct FetchedState {
     file: Option<(Vec<u8>, UnverifiedState)>,
-    journal: Option<Vec<u8>>,
+    journals: Vec<(PathBuf, Vec<u8>)>,
 }
 
 /// What the journal next to a state means.
@@ -170,80 +97,97 @@ pub struct StateSnapshot {
     pub is_carried_over: bool,
 }
 
-/// An error of a state or its siblings; it names no entry.
-#[derive(Debug, Error, Diagnostic)]
-pub enum StoreError {
-    #[error("cannot read {path}")]
-    #[diagnostic(code(drspass::state::read))]
-    Read { path: PathBuf, source: io::Error },
-    #[error("{path} is not usable: {why}")]
-    #[diagnostic(
-        code(drspass::state::invalid),
-        help(
-            "Nothing was changed. 'drspass state distrust' starts a new one and marks every entry to be sent again; run it too after restoring any copy that may be older than the last apply."
-        )
-    )]
-    Invalid { path: PathBuf, why: FormatError },
-    #[error("{path}: state was changed outside drspass")]
-    #[diagnostic(
-        code(drspass::state::tampered),
-        help(
-            "Nothing was sent or changed. Check who changed it; 'drspass state distrust' marks every entry to be sent again."
-        )
-    )]
-    Tampered { path: PathBuf },
-    #[error("{path} does not belong to the state next to it")]
-    #[diagnostic(
-        code(drspass::journal::foreign),
-        help(
-            "Nothing was sent or changed. Restore the state of the unfinished apply, or run 'drspass state distrust', which sets the journal aside and marks every entry to be sent again."
-        )
-    )]
-    ForeignJournal { path: PathBuf },
-    #[error("the lock {path} is held by {holder}")]
-    #[diagnostic(
-        code(drspass::lock::held),
-        help(
-            "Nothing was sent or changed. Wait for that process to end, then run the same command again; the lock ends with it, so there is nothing to remove."
-        )
-    )]
-    Locked { path: PathBuf, holder: String },
-    #[error("another process changed {path} while this run held the lock")]
-    #[diagnostic(
-        code(drspass::state::changed),
-        help(
-            "Nothing was sent. Something writes the file without taking the lock, such as a git checkout. Run the command again when it is done."
-        )
-    )]
-    Changed { path: PathBuf },
-    #[error("the state moved after this rekey: serial {then}, now {now}")]
-    #[diagnostic(
-        code(drspass::rekey::moved),
-        help(
-            "Nothing was sent or changed. Run 'drspass rekey --again', which shows what it would mean and asks."
-        )
-    )]
-    Moved { then: u64, now: u64 },
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Failed(#[from] Failure),
+impl StateSnapshot {
+    /// Returns whether it differs from what is written: it was made with the former key, or has the
+    /// answers or the lock of a run that was lost.
+    pub fn is_unsaved(&self) -> bool {
+        let is_held = self
+            .known
+            .state()
+            .is_some_and(|state| state.holder.is_some());
+        self.is_carried_over || self.journal == JournalLeft::Unfolded || is_held
+    }
+}
+
+impl StoredState {
+    /// Returns the state unless it was made with another key.
+    pub fn state(&self) -> Option<&State> {
+        match self {
+            Self::Ours(state) => Some(state),
+            _ => None,
+        }
+    }
 }
 
 pub struct Store {
-    path: PathBuf,
+    at: StoreAt,
+}
+
+enum StoreAt {
+    File(PathBuf),
+    Branch(Box<Branch>),
 }
 
 impl Store {
     pub fn at(path: PathBuf) -> Self {
-        Self { path }
+        Self {
+            at: StoreAt::File(path),
+        }
     }
 
+    /// The store of a place that a root directory names; connects to nothing.
+    pub fn of(place: &Place, folder: &Path, caller: &PlaceAccess) -> Self {
+        match place {
+            Place::File(path) => Self::at(folder.join(path)),
+            Place::Git(place) => Self {
+                at: StoreAt::Branch(Box::new(Branch::new(place, folder, caller))),
+            },
+        }
+    }
+
+    /// Returns the state file, or the place in the form of a path for messages.
     pub fn path(&self) -> &Path {
-        &self.path
+        match &self.at {
+            StoreAt::File(path) => path,
+            StoreAt::Branch(branch) => &branch.shown,
+        }
     }
 
-    fn sibling(&self, suffix: &str) -> PathBuf {
-        files::with_suffix(&self.path, suffix)
+    pub fn branch(&self) -> Option<&Branch> {
+        match &self.at {
+            StoreAt::File(_) => None,
+            StoreAt::Branch(branch) => Some(branch),
+        }
+    }
+
+    /// Limits what follows to one short question if the state is on a branch, or not.
+    pub fn ask_briefly(&self, is_brief: bool) {
+        // Where it is not found, the question fails.
+        if let Some(branch) = self.branch() {
+            let _ = branch.ask_briefly(is_brief);
+        }
+    }
+
+    /// Says that the state is being written to a branch, if that takes long.
+    pub fn announce(&self) {
+        if let Some(branch) = self.branch() {
+            branch.announce("writing the state");
+        }
+    }
+
+    /// Returns the holder to name in a state that this run is about to send from; a file has a lock
+    /// instead.
+    pub fn holder(&self, info: &LockInfo, run: &RunId) -> Option<Box<Holder>> {
+        let branch = self.branch()?;
+        Some(Box::new(branch.holder(info, run)))
+    }
+
+    /// Returns the path that the files of a run are named after.
+    fn base(&self) -> Result<&Path, StoreError> {
+        match &self.at {
+            StoreAt::File(path) => Ok(path),
+            StoreAt::Branch(branch) => branch.base(),
+        }
     }
 
     pub fn read(&self, keys: &StoreKeys) -> Result<StateSnapshot, StoreError> {
@@ -263,7 +207,7 @@ impl Store {
     pub fn fetch(&self) -> Result<FetchedState, StoreError> {
         Ok(FetchedState {
             file: self.file()?,
-            journal: self.bytes(&self.journal_path())?,
+            journals: self.journals()?,
         })
     }
 
@@ -283,10 +227,21 @@ impl Store {
     pub fn read_alone(&self, keys: &StoreKeys) -> Result<StateSnapshot, StoreError> {
         let fetched = self.fetch()?;
         let alone = FetchedState {
-            journal: None,
+            journals: Vec::new(),
             ..fetched
         };
         self.verified(alone, keys)
+    }
+
+    fn journals(&self) -> Result<Vec<(PathBuf, Vec<u8>)>, StoreError> {
+        match &self.at {
+            StoreAt::File(path) => {
+                let journal = files::with_suffix(path, JOURNAL);
+                let bytes = self.bytes(&journal)?;
+                Ok(bytes.map(|bytes| (journal, bytes)).into_iter().collect())
+            }
+            StoreAt::Branch(branch) => Ok(branch.journals()),
+        }
     }
 
     /// Returns whether the state on disk is exactly `state`, committed once more.
@@ -303,11 +258,11 @@ impl Store {
         keys: &StoreKeys,
     ) -> Result<StateSnapshot, StoreError> {
         let Some((bytes, unverified)) = fetched.file else {
-            let journal = fetched.journal.as_deref();
+            let journals = fetched.journals;
             return Ok(StateSnapshot {
                 known: StoredState::Absent,
                 version: StateVersion(None),
-                journal: self.fold_journal(&mut None, journal, Some(&keys.journal))?,
+                journal: self.fold_journals(&mut None, journals, Some(&keys.journal))?,
                 is_carried_over: false,
             });
         };
@@ -331,13 +286,21 @@ impl Store {
         if let Some(former) = former {
             former.check(&bytes, &state)?;
         }
+        if let (Some(branch), Some(floor)) = (self.branch(), &keys.floor) {
+            branch.check_age(&state, floor)?;
+            branch.see(&state);
+        }
         let made_with = former.map_or(keys, |former| &former.keys);
         let mut state = Some(state);
-        let journal = fetched.journal.as_deref();
-        let journal = self.fold_journal(&mut state, journal, Some(&made_with.journal))?;
+        // A rekey leaves no journal, but a reader whom it removed can still write one, or have left
+        // one in another clone.
+        let journals = match (self.branch(), former) {
+            (Some(_), Some(_)) => Vec::new(),
+            _ => fetched.journals,
+        };
+        let journal = self.fold_journals(&mut state, journals, Some(&made_with.journal))?;
         if former.is_some() && journal == JournalLeft::Unfolded {
-            // A rekey leaves none, but a reader whom it removed can still write one.
-            let path = self.journal_path();
+            let path = files::with_suffix(self.path(), JOURNAL);
             return Err(StoreError::ForeignJournal { path });
         }
         let state = state.map(|state| match former {
@@ -364,7 +327,7 @@ impl Store {
         let Some(keys) = keys.find(|keys| keys.id == claimed.key_id) else {
             return Ok(claimed);
         };
-        let path = self.path.clone();
+        let path = self.path().to_owned();
         if !UnverifiedState::has_other_line_ends(bytes, &keys.state) {
             return Err(StoreError::Tampered { path });
         }
@@ -378,10 +341,10 @@ impl Store {
     }
 
     fn file(&self) -> Result<Option<(Vec<u8>, UnverifiedState)>, StoreError> {
-        let Some(bytes) = self.bytes(&self.path)? else {
+        let Some(bytes) = self.state_bytes()? else {
             return Ok(None);
         };
-        let path = self.path.clone();
+        let path = self.path().to_owned();
         match UnverifiedState::parse(&bytes) {
             Ok(unverified) => Ok(Some((bytes, unverified))),
             Err(FormatError::OtherFormat { format }) => Err(Failure::new(
@@ -405,25 +368,44 @@ impl Store {
     /// Reads without a key, with the answers of a journal that continues the state.
     pub fn read_claimed(&self) -> Result<(Option<State>, JournalLeft), StoreError> {
         let mut claimed = self.read_claimed_alone()?;
-        let journal = self.bytes(&self.journal_path())?;
-        let left = self.fold_journal(&mut claimed, journal.as_deref(), None);
+        let journals = self.journals()?;
+        let left = self.fold_journals(&mut claimed, journals, None);
         Ok((claimed, left.unwrap_or(JournalLeft::Foreign)))
     }
 
     /// Returns the copy of the state made when the last run began.
     pub fn backup(&self) -> Option<PathBuf> {
-        let path = self.sibling(BACKUP);
+        let path = files::with_suffix(self.path(), BACKUP);
         path.exists().then_some(path)
     }
 
     pub fn version(&self) -> Result<StateVersion, StoreError> {
-        let end = files::read_end(&self.path, VERSION_BYTES as u64);
-        self.found(&self.path, end).map(StateVersion)
+        match &self.at {
+            StoreAt::File(path) => {
+                let end = files::read_end(path, VERSION_BYTES as u64);
+                self.found(path, end).map(StateVersion)
+            }
+            StoreAt::Branch(branch) => match branch.read() {
+                Ok(bytes) => Ok(StateVersion::of(&bytes)),
+                Err(StoreError::NoBranch { .. }) => Ok(StateVersion(None)),
+                Err(error) => Err(error),
+            },
+        }
     }
 
-    /// Returns the SHA-256 of the state file.
+    /// Returns the SHA-256 of the state file; on a branch, of the one that was read last.
     pub fn digest(&self) -> Result<Option<String>, StoreError> {
-        Ok(self.bytes(&self.path)?.map(|bytes| sha256(&bytes)))
+        Ok(match &self.at {
+            StoreAt::File(path) => self.bytes(path)?.map(|bytes| sha256(&bytes)),
+            StoreAt::Branch(branch) => branch.known()?.map(|bytes| sha256(&bytes)),
+        })
+    }
+
+    fn state_bytes(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        match &self.at {
+            StoreAt::File(path) => self.bytes(path),
+            StoreAt::Branch(branch) => branch.read().map(Some),
+        }
     }
 
     fn bytes(&self, path: &Path) -> Result<Option<Vec<u8>>, StoreError> {
@@ -437,17 +419,19 @@ impl Store {
                 self.check_folder()?;
                 Ok(None)
             }
-            Err(source) => Err(StoreError::Read {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(source) => {
+                let message = format!("cannot read {}", path.display());
+                let help = "Nothing was sent or changed. Check that the file is readable.";
+                let failure = Failure::new("drspass::state::read", message, help);
+                Err(failure.because(source).into())
+            }
         }
     }
 
     /// Fails if the directory is missing: a mistyped path must not pass for a state that was never
     /// written.
     fn check_folder(&self) -> Result<(), StoreError> {
-        let path = files::folder_of(&self.path);
+        let path = files::folder_of(self.base()?);
         match path.metadata() {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Failure::new(
                 "drspass::state::no_directory",
@@ -467,23 +451,69 @@ impl Store {
         state: &mut State,
         expected: &StateVersion,
     ) -> Result<StateVersion, StoreError> {
-        if self.version()? != *expected {
-            return Err(StoreError::Changed {
-                path: self.path.clone(),
-            });
+        // From now on it is more than a copy of the state at a former place.
+        if let Some(copied) = &mut state.copied {
+            copied.untouched = false;
         }
-        state.serial = state.serial.saturating_add(1);
+        self.write(keys, state, expected)
+    }
+
+    fn write(
+        &self,
+        keys: &StoreKeys,
+        state: &mut State,
+        expected: &StateVersion,
+    ) -> Result<StateVersion, StoreError> {
+        let serial = state.serial;
+        state.serial = serial.saturating_add(1);
         let bytes = format::encode(state, &keys.state);
-        if let Err(error) = replace(&self.path, &bytes) {
-            state.serial -= 1;
+        let written = match &self.at {
+            StoreAt::File(path) => self.replace_version(path, &bytes, expected),
+            StoreAt::Branch(branch) => branch.swap(&bytes, state, expected),
+        };
+        if let Err(error) = written {
+            state.serial = serial;
             return Err(error);
         }
         Ok(StateVersion::of(&bytes))
     }
 
+    /// Writes the first state of a place; refuses one that has a state. The caller has the lock of a
+    /// file.
+    pub fn create(&self, keys: &StoreKeys, state: &mut State) -> Result<StateVersion, StoreError> {
+        if self.version()? != StateVersion(None) {
+            return Err(Failure::new(
+                "drspass::state::exists",
+                format!("there is a state at {} already", self.path().display()),
+                "Nothing was written. Name another place with --state; each root directory needs one of its own.",
+            )
+            .into());
+        }
+        self.write(keys, state, &StateVersion(None))
+    }
+
+    fn replace_version(
+        &self,
+        path: &Path,
+        bytes: &[u8],
+        expected: &StateVersion,
+    ) -> Result<(), StoreError> {
+        if self.version()? != *expected {
+            return Err(StoreError::Changed {
+                place: path.display().to_string(),
+                help: "Nothing was sent. Something writes the file without taking the lock, such as a git checkout. Run the command again when it is done.",
+            });
+        }
+        replace(path, bytes)
+    }
+
+    /// Keeps the state as it was when this run began; a branch has its own history.
     pub fn back_up(&self, _guard: &LockGuard) -> Result<(), StoreError> {
-        match self.bytes(&self.path)? {
-            Some(bytes) => replace(&self.sibling(BACKUP), &bytes),
+        let StoreAt::File(path) = &self.at else {
+            return Ok(());
+        };
+        match self.bytes(path)? {
+            Some(bytes) => replace(&files::with_suffix(path, BACKUP), &bytes),
             None => Ok(()),
         }
     }

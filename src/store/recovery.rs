@@ -53,8 +53,8 @@ impl Store {
         elsewhere: &Path,
     ) -> Result<PathBuf, StoreError> {
         let bytes = seal(RECOVERY_FORMAT, recovery, &keys.state);
-        let name = self
-            .path
+        let base = self.base()?;
+        let name = base
             .file_name()
             .map_or_else(|| "drspass.state.json".into(), ToOwned::to_owned);
         let suffix = format!(
@@ -64,7 +64,7 @@ impl Store {
         );
         // Next to the state first; if that is full or read-only, the directories for temporary files
         // are the most likely to work.
-        let folders = [files::folder_of(&self.path), elsewhere, Path::new("/tmp")];
+        let folders = [files::folder_of(base), elsewhere, Path::new("/tmp")];
         let mut result = Ok(PathBuf::new());
         for folder in folders {
             let path = files::with_suffix(&folder.join(&name), &suffix);
@@ -81,10 +81,11 @@ impl Store {
 
     /// Returns a recovery file that continues `version` and is not folded in.
     pub fn unfolded_recovery(&self, keys: &StoreKeys, version: &StateVersion) -> Option<PathBuf> {
-        let mut start = self.path.file_name()?.to_owned();
+        let base = self.base().ok()?;
+        let mut start = base.file_name()?.to_owned();
         start.push(".recovery-");
         let start = start.as_encoded_bytes();
-        let siblings = fs::read_dir(files::folder_of(&self.path)).ok()?;
+        let siblings = fs::read_dir(files::folder_of(base)).ok()?;
         siblings.filter_map(Result::ok).find_map(|entry| {
             if !entry.file_name().as_encoded_bytes().starts_with(start) {
                 return None;

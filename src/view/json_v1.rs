@@ -20,7 +20,7 @@ use crate::core::report::{
     Signal, StateSaved,
 };
 use crate::core::rotation::{PasswordAge, RotationReport};
-use crate::core::state::{FieldPrints, State, StateEntry, ValueOrigin};
+use crate::core::state::{FieldPrints, Holder, State, StateEntry, ValueOrigin};
 use crate::core::status::{Blocked, ReportedStatus};
 
 // The name and version of the format of each command's output.
@@ -419,13 +419,42 @@ pub fn recipients(report: &RecipientsReport) -> String {
         .line()
 }
 
-/// The holder of the lock, as its file says, which is not authenticated.
-#[derive(Serialize)]
+/// The holder of the lock, as its file or the state on a branch says, which is not authenticated.
+#[derive(Default, Serialize)]
 pub struct HolderOut {
-    pub pid: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub who: Option<String>,
     pub host: String,
     pub command: String,
-    pub since: Timestamp,
+    pub since: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub renewed: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub run_url: Option<String>,
+}
+
+impl HolderOut {
+    pub fn of_branch(holder: &Holder) -> Self {
+        Self {
+            pid: None,
+            id: Some(clean(holder.id.as_str())),
+            who: holder.who.as_deref().map(clean),
+            host: clean(&holder.host),
+            command: clean(&holder.command),
+            since: Some(holder.since),
+            renewed: Some(holder.renewed),
+            run_url: holder.run_url.as_deref().map(clean),
+        }
+    }
+}
+
+/// Returns foreign text as it may be shown.
+pub fn clean(text: &str) -> String {
+    ForeignText::clean(text).map_or_else(String::new, |text| text.as_str().to_owned())
 }
 
 pub fn lock(is_held: bool, holder: Option<HolderOut>) -> String {

@@ -8,9 +8,10 @@ mod aftercare;
 mod age;
 /// Per-entry answers of every kind, good and bad.
 mod answers;
+/// The command line: exit codes, help, streams, approval.
+mod branch;
 /// What GitHub, GitLab and other pipelines read.
 mod ci_outputs;
-/// The command line: exit codes, help, streams, approval.
 mod cli;
 /// Every error code of the pages, and the shapes of errors.
 mod codes;
@@ -66,6 +67,8 @@ mod readme;
 mod recover;
 /// Who can read the manifest, and a change of that.
 mod rekey;
+/// States on a branch of a repository, with git itself.
+mod remote;
 /// Since when passwords are set.
 mod rotation;
 /// Saved plans: what they hold, and when they are applied.

@@ -7,16 +7,17 @@
 //! `DRSPASS_MODEL_SEED` where they begin; a failure names its seed.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
 use std::time::Duration;
 
 use drspass::sim::{
-    CannedAnswer, EndPointType, Fault, FaultKind, FaultTrigger, JobSpec, MessageKey, Rejection,
-    SimConfig, Which,
+    CannedAnswer, EndPointType, Fault, FaultKind, FaultTrigger, MessageKey, Rejection, Which,
 };
 
 use jiff::Timestamp;
 
 use crate::support::around::started_up_to;
+use crate::support::branch;
 use crate::support::{J1, J2, J3, J9, Lab, Run};
 
 type Key = (&'static str, &'static str);
@@ -64,10 +65,14 @@ struct Model {
 
 impl Model {
     fn new(seed: u64) -> Self {
-        let lab = Lab::with_config(SimConfig {
-            jobs: [J1, J2, J3].map(JobSpec::new).to_vec(),
-            ..SimConfig::default()
-        });
+        Self::of(seed, Lab::new())
+    }
+
+    fn on_branch(seed: u64) -> Self {
+        Self::of(seed, Lab::on_branch())
+    }
+
+    fn of(seed: u64, lab: Lab) -> Self {
         lab.configure("apply: { batch_size: 2, parallelism: 2, retry: { max_elapsed: 100ms } }");
         let mut model = Self {
             lab,
@@ -103,6 +108,9 @@ impl Model {
     }
 
     fn step(&mut self) {
+        if self.lab.origin.is_some() && self.dice.roll(8) == 0 {
+            self.put_back();
+        }
         match self.dice.roll(12) {
             0..=3 => self.edit(),
             4 | 5 => self.apply(None),
@@ -261,7 +269,11 @@ impl Model {
             ("apply.before_fold", 1),
             ("journal.before_removal", 2),
         ];
-        let (place, passes) = self.dice.pick(&places);
+        let pushes = [("place.before_push", 2), ("place.after_push", 2)];
+        let (place, passes) = match self.lab.origin {
+            Some(_) => self.dice.pick(&[&pushes[..], &places[2..6]].concat()),
+            None => self.dice.pick(&places),
+        };
         let pass = 1 + self.dice.roll(passes);
         self.steps.push(format!("kill at {place}:{pass}"));
         let before = self.lab.sent().len();
@@ -271,6 +283,58 @@ impl Model {
         child.kill().unwrap();
         child.wait().unwrap();
         self.note_sent(before);
+        if self.lab.origin.is_some() && self.dice.roll(2) == 0 {
+            self.lose_the_machine();
+        }
+    }
+
+    /// Nothing that lasts on the machine is left, and another one goes on.
+    fn lose_the_machine(&mut self) {
+        let _ = fs::remove_dir_all(self.lab.path(".git/drspass"));
+        let holder = self.lab.state()["body"]["holder"].clone();
+        let Some(id) = holder["id"].as_str() else {
+            return;
+        };
+        if self.dice.roll(4) > 0 {
+            self.steps
+                .push("lose the machine, release the lock".to_owned());
+            self.lab.run(&["lock", "release", id]).exits(0);
+            return;
+        }
+        self.steps
+            .push("lose the machine, wait for the lease".to_owned());
+        let before = self.lab.sent().len();
+        let apply = ["apply", "--auto-approve", "--lock-timeout", "60s"];
+        let mut command = self.lab.command(&apply);
+        command.env("DRSPASS_TEST_LEASE", "1");
+        let run = self.lab.run_command(command);
+        self.note_sent(before);
+        let is_expected = [0, 1, 3, 4].contains(&run.code.unwrap_or(-1));
+        assert!(
+            is_expected && run.stderr.contains("took over"),
+            "{}",
+            run.all()
+        );
+    }
+
+    /// Somebody pushes an older state, which this clone has seen the end of.
+    fn put_back(&mut self) {
+        self.steps.push("put an older state back".to_owned());
+        self.lab.run(&["plan"]).exits(0);
+        let tip = self.lab.tip();
+        let name = format!("refs/heads/{}", branch::NAME);
+        let older = format!("{tip}~1");
+        let parents = self.lab.in_origin(&["rev-list", "--count", &tip]);
+        if parents.trim() == "1" {
+            return;
+        }
+        self.lab.in_origin(&["update-ref", &name, &older]);
+        for args in [&["plan"][..], &["apply", "--auto-approve"]] {
+            let run = self.lab.run(args);
+            // A state of a former lineage knows nothing of the present one.
+            assert_eq!(run.code, Some(1), "{}", run.all());
+        }
+        self.lab.in_origin(&["update-ref", &name, &tip]);
     }
 
     fn forget_or_declare(&mut self) {
@@ -307,7 +371,7 @@ impl Model {
         reason = "the time is compared with the program's"
     )]
     fn check_ages(&mut self) {
-        if !self.lab.exists("drspass.state.json") {
+        if self.lab.origin.is_none() && !self.lab.exists("drspass.state.json") {
             return;
         }
         let now = Timestamp::now();
@@ -434,6 +498,23 @@ fn no_random_sequence_ends_in_a_wrong_claim_and_all_converge() {
         model.converge();
     });
     let line = format!("{count} sequences without a wrong claim\n");
+    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+}
+
+#[test]
+fn no_random_sequence_with_a_state_on_a_branch_ends_in_a_wrong_claim() {
+    let count = setting("DRSPASS_BRANCH_SEQUENCES", 20);
+    in_parallel(count, |seed| {
+        let steps = std::sync::Mutex::new(Vec::new());
+        let _named = Named(seed, &steps);
+        let mut model = Model::on_branch(seed);
+        for _ in 0..8 {
+            model.step();
+            *steps.lock().unwrap() = model.steps.clone();
+        }
+        model.converge();
+    });
+    let line = format!("{count} sequences on a branch without a wrong claim\n");
     std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
 }
 

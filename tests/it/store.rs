@@ -4,6 +4,7 @@
 use drspass::core::fingerprint::{FingerprintKey, Scope};
 use drspass::core::job::EntryKey;
 use drspass::core::manifest::{Former, Sealed, Sealing, parse};
+use drspass::core::place::SealedPlace;
 use drspass::core::plan::{prints_of, to_record};
 use drspass::core::state::{Lineage, RunId, Settlement, State};
 use drspass::store::Recovery;
@@ -370,7 +371,8 @@ fn keys_after_a_rekey(store: &Store, state: &State) -> StoreKeys {
         scope: state.scope.clone(),
         auth_url: String::new(),
         recipients: Vec::new(),
-        state: String::new(),
+        state: SealedPlace::File(String::new()),
+        moved_from: None,
         index: false,
         revision: 1,
         written: Timestamp::UNIX_EPOCH,

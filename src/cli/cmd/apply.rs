@@ -1,12 +1,13 @@
 //! `apply`.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::Args;
 
 use super::plan::{EntryOptions, JobStateOptions};
 use super::service;
-use crate::cli::args::{APPROVAL, JOBS, OUTPUT, change_id, key_id, plan_id};
+use crate::cli::args::{APPROVAL, JOBS, OUTPUT, change_id, key_id, life, plan_id};
 use crate::cli::context::{Context, is_stream};
 use crate::cli::env;
 use crate::cli::exit;
@@ -68,6 +69,10 @@ pub struct ApplyArgs {
     /// Also resume jobs that were paused by hand
     #[arg(long, requires = "retry_jobs", help_heading = JOBS)]
     pub resume_paused: bool,
+    /// How long to wait for another run that holds a state on a branch; by default not at
+    /// all, unless that run seems to be lost
+    #[arg(long, value_name = "TIME", value_parser = life, help_heading = APPROVAL)]
+    pub lock_timeout: Option<Duration>,
     /// Print JSON, one message per line, instead of text
     #[arg(long, help_heading = OUTPUT)]
     pub json: bool,
@@ -152,6 +157,7 @@ fn apply(
             at_most: root.config.apply.retry_max_elapsed,
             are_named: asks && prompt::can_ask(),
         }),
+        lock_timeout: args.lock_timeout,
     };
     let connect = |opened: &Opened| {
         let connected = service::connect(context, root, opened, &args.login)?;

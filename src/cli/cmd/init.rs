@@ -17,16 +17,19 @@ use crate::cli::exit;
 use crate::cli::login::{self, LoginFlags};
 use crate::core::config::{self, TargetConfig, bare_endpoint};
 use crate::core::failure::{Failure, with_causes};
-use crate::core::fingerprint::FingerprintKey;
+use crate::core::fingerprint::{FingerprintKey, Scope};
 use crate::core::inventory::ListedJob;
 use crate::core::manifest::{self, Sealed, Sealing};
+use crate::core::place::{Floor, Place, SealedPlace, state_path};
 use crate::core::problem::Problem;
 use crate::core::recipients::{recipient_key, refuse_recipient};
+use crate::core::state::{Lineage, State};
 use crate::core::target::{self, Target, TargetError};
 use crate::ops::OpError;
 use crate::ops::git::git_files;
 use crate::ops::rewrite::create;
 use crate::ops::root::{CONFIG_FILE, MAX_IDENTITY_BYTES, Root, UserRules, parse_manifest};
+use crate::store::StoreKeys;
 use crate::sys::files;
 
 const TARGET: &str = "Target";
@@ -71,18 +74,21 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
     if let Some(config) = config {
         jobs = set_up(context, args, config, readers, &mut made)?;
     }
-    let root = Root::locate(&context.folder, None)?;
+    let root = Root::locate(&context.folder, None, &context.access)?;
     let target = root.target(&context.rules())?;
     if args.from_jobs && jobs.is_none() {
         let config = Some(&root.config);
         jobs = Some(service::listed(context, &target, config, &args.login)?);
     }
+    let key = FingerprintKey::new(env::random::<32>());
+    let state = first_state(&root, &key, &target.scope)?;
     let sealed = Sealed {
-        fingerprint_key: FingerprintKey::new(env::random::<32>()),
+        fingerprint_key: key,
         scope: target.scope,
         auth_url: target.auth_url,
         recipients: root.config.recipients.clone(),
-        state: root.config.state_name(),
+        state,
+        moved_from: None,
         index: !args.no_index,
         revision: 1,
         written: env::now(),
@@ -136,7 +142,12 @@ fn set_up(
     // The written addresses are the sealed ones.
     target.endpoint = target.endpoint.map(|_| resolved.scope.endpoint.clone());
     target.auth_url = target.auth_url.map(|_| resolved.auth_url.clone());
-    let text = config::template(&target, &readers.recipients);
+    let state = match &context.state {
+        Some(Place::File(path)) if path.to_str().is_none_or(|it| state_path(it).is_err()) => None,
+        state => state.clone(),
+    };
+    let state = state.unwrap_or_else(|| Place::File(config::DEFAULT_STATE.into()));
+    let text = config::template(&target, &readers.recipients, &state);
     let checked = config::parse(&text);
     let Some(config) = checked.value else {
         return Err(OpError::document(CONFIG_FILE, checked.problems));
@@ -162,6 +173,22 @@ fn set_up(
     create(&folder.join(name), name, text.as_bytes())?;
     made.push(name.to_owned());
     Ok(jobs)
+}
+
+/// Returns the place to seal. A branch gets a first state, as it is never absent.
+fn first_state(root: &Root, key: &FingerprintKey, scope: &Scope) -> Result<SealedPlace, OpError> {
+    let Some(branch) = root.store.branch() else {
+        return Ok(SealedPlace::File(root.config.state.to_string()));
+    };
+    let lineage = Lineage::new(env::unique());
+    let mut state = State::new(scope.clone(), lineage, key.id());
+    root.store.create(&StoreKeys::from(key), &mut state)?;
+    let (repository, branch) = branch.parts()?;
+    Ok(SealedPlace::Branch {
+        repository,
+        branch,
+        floor: Floor::of(&state),
+    })
 }
 
 #[derive(Default)]
@@ -260,7 +287,7 @@ fn already_there(
     let mut manifest = PathBuf::from(config::DEFAULT_MANIFEST);
     let mut state = folder.join(config::DEFAULT_STATE);
     if has_config {
-        let root = Root::locate(folder, None)?;
+        let root = Root::locate(folder, None, &context.access)?;
         manifest = root.manifest_name().to_owned();
         state = root.store.path().to_owned();
     }

@@ -35,7 +35,12 @@ pub struct MergeArgs {
 
 pub fn run(context: &Context<'_>, args: &MergeArgs) -> Result<u8, OpError> {
     context.sweep();
-    let (root, git) = merge::locate(&context.folder, context.state.as_deref(), &context.children)?;
+    let (root, git) = merge::locate(
+        &context.folder,
+        context.state.as_ref(),
+        &context.access,
+        &context.children,
+    )?;
     let name = root.manifest_name();
     let mut approve = |report: &MergeReport, warnings: &[Problem]| {
         context.warn(name, warnings);

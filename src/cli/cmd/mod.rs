@@ -103,7 +103,7 @@ pub enum Command {
     State(StateCommand),
     /// Show since when each password is set
     Rotation(RotationArgs),
-    /// Inspect the lock
+    /// Inspect the lock, or end that of a lost run
     #[command(subcommand)]
     Lock(LockCommand),
     /// Print shell completions
@@ -146,6 +146,7 @@ pub fn run(command: Command, context: &Context<'_>) -> Result<u8, OpError> {
         Command::State(command) => state::run(context, command),
         Command::Rotation(args) => rotation::run(context, &args),
         Command::Lock(LockCommand::Show(args)) => state::lock(context, &args),
+        Command::Lock(LockCommand::Release(args)) => state::release(context, &args),
         Command::Completions(args) => shipped::completions(context, &args),
         Command::Man(args) => shipped::man(context, &args),
         Command::Schema(args) => shipped::schema(context, &args),

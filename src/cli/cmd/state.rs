@@ -9,11 +9,12 @@ use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
-use crate::core::redact::ForeignText;
+use crate::core::place::Place;
 use crate::ops::OpError;
 use crate::ops::ledger::{self, LedgerChange, LockedLedger};
+use crate::ops::relocate::{end_move, relocate};
 use crate::store::LockStatus;
-use crate::view::json_v1;
+use crate::view::json_v1::{self, clean};
 use crate::view::{listing, text};
 
 #[derive(Debug, Subcommand)]
@@ -30,6 +31,20 @@ pub enum StateCommand {
     Distrust(StateDistrustArgs),
     /// Add the outcomes in a recovery file to the state
     Recover(StateRecoverArgs),
+    /// Take the state to another place: a file, or a branch
+    Move(StateMoveArgs),
+}
+
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("how").required(true).args(["place", "done"]))]
+pub struct StateMoveArgs {
+    /// New place: a file, or git:REMOTE/BRANCH. The branch must never be one that may use
+    /// the key
+    #[arg(value_name = "PLACE")]
+    pub place: Option<PathBuf>,
+    /// End a move: nobody uses the former place any more
+    #[arg(long)]
+    pub done: bool,
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +83,9 @@ pub struct StateDistrustArgs {
     /// Accept a manifest that is older than the one applied last
     #[arg(long)]
     pub allow_rollback: bool,
+    /// Start a state on a branch that is gone
+    #[arg(long)]
+    pub create: bool,
 }
 
 #[derive(Debug, Args)]
@@ -81,6 +99,15 @@ pub struct StateRecoverArgs {
 pub enum LockCommand {
     /// Show who holds the lock
     Show(LockShowArgs),
+    /// End the lock of a lost run; what it sent stays unknown
+    Release(LockReleaseArgs),
+}
+
+#[derive(Debug, Args)]
+pub struct LockReleaseArgs {
+    /// The run, as 'lock show' names it; it must have ended
+    #[arg(value_name = "ID")]
+    pub id: String,
 }
 
 #[derive(Debug, Args)]
@@ -119,8 +146,31 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             let question = format!("Declare that DRS has the manifest's values of {entries}?");
             prompt::ask(&question, "Nothing was changed.")
         })?,
-        StateCommand::Distrust(args) => ledger("state distrust")?.distrust(args.allow_rollback)?,
+        StateCommand::Distrust(args) => {
+            ledger("state distrust")?.distrust(args.allow_rollback, args.create)?
+        }
         StateCommand::Recover(args) => ledger("state recover")?.recover(&args.file)?,
+        StateCommand::Move(StateMoveArgs {
+            place: Some(place), ..
+        }) => {
+            let place = place.to_str().ok_or("is not UTF-8").and_then(Place::parse);
+            let help = "Nothing was changed. Name a branch as git:REMOTE/BRANCH, or a file below this directory that ends in .json.";
+            let place = place.map_err(|what| OpError::unfit(format!("the place {what}"), help))?;
+            let (name, serial) = relocate(&root, &unlock, &rules, &runtime, &place)?;
+            let text = format!("Moved the state to {name}, serial {serial}.\n");
+            let arrived = context.shell.result(&text);
+            context.shell.message(
+                "Next: commit drspass.yaml, the manifest and its index. Until others have them, they go on\n\
+                 with the former place, and both are read; then run 'drspass state move --done'.\n",
+            );
+            return Ok(context.changed(arrived, exit::DONE));
+        }
+        StateCommand::Move(_) => {
+            let former = end_move(&root, &unlock, &rules, &runtime)?;
+            let text = format!("The move is done: {former} is not read any more.\n");
+            let arrived = context.shell.result(&text);
+            return Ok(context.changed(arrived, exit::DONE));
+        }
     };
     let arrived = context.shell.result(&changed_text(&changed));
     Ok(context.changed(arrived, exit::DONE))
@@ -150,32 +200,50 @@ fn named(labels: &[String]) -> String {
     lines.collect()
 }
 
+pub fn release(context: &Context<'_>, args: &LockReleaseArgs) -> Result<u8, OpError> {
+    let root = context.root()?;
+    let (unlock, rules, runtime) = (context.unlock(), context.rules(), env::runtime());
+    let ledger = LockedLedger::open(&root, &unlock, &rules, &runtime, "lock release")?;
+    let changed = ledger.release(&args.id)?;
+    let text = format!(
+        "The lock is free. The state has serial {}.\n",
+        changed.serial
+    );
+    let arrived = context.shell.result(&text);
+    Ok(context.changed(arrived, exit::DONE))
+}
+
 pub fn lock(context: &Context<'_>, args: &LockShowArgs) -> Result<u8, OpError> {
     let root = context.root()?;
-    let status = root.store.lock_status()?;
+    let (is_held, name, out) = match root.store.branch() {
+        Some(_) => {
+            let holder = ledger::holder(&root)?;
+            let out = holder.as_ref().map(json_v1::HolderOut::of_branch);
+            (holder.is_some(), holder.map(|it| it.to_string()), out)
+        }
+        None => match root.store.lock_status()? {
+            LockStatus::Free => (false, None, None),
+            LockStatus::Held(None) => (true, None, None),
+            LockStatus::Held(Some(holder)) => {
+                let out = json_v1::HolderOut {
+                    pid: Some(holder.pid),
+                    host: clean(&holder.host),
+                    command: clean(&holder.command),
+                    since: Some(holder.since),
+                    ..json_v1::HolderOut::default()
+                };
+                (true, Some(holder.to_string()), Some(out))
+            }
+        },
+    };
     if args.json {
-        let (is_held, holder) = match status {
-            LockStatus::Free => (false, None),
-            LockStatus::Held(holder) => (true, holder),
-        };
-        let clean = |text: &str| {
-            ForeignText::clean(text).map_or_else(String::new, |text| text.as_str().to_owned())
-        };
-        let holder = holder.map(|holder| json_v1::HolderOut {
-            pid: holder.pid,
-            host: clean(&holder.host),
-            command: clean(&holder.command),
-            since: holder.since,
-        });
-        let arrived = context.shell.document(json_v1::lock(is_held, holder));
+        let arrived = context.shell.document(json_v1::lock(is_held, out));
         return Ok(exit::written(arrived, exit::DONE));
     }
-    let text = match status {
-        LockStatus::Free => "The lock is free.\n".to_owned(),
-        LockStatus::Held(Some(holder)) => {
-            format!("The lock is held by {holder} (not authenticated).\n")
-        }
-        LockStatus::Held(None) => "The lock is held by an unknown process.\n".to_owned(),
+    let text = match name {
+        Some(name) => format!("The lock is held by {name} (not authenticated).\n"),
+        None if is_held => "The lock is held by an unknown process.\n".to_owned(),
+        None => "The lock is free.\n".to_owned(),
     };
     Ok(exit::written(context.shell.result(&text), exit::DONE))
 }

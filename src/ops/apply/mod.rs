@@ -5,10 +5,12 @@
 //! state. A crash at any point leaves entries pending, never wrongly applied.
 
 mod candidates;
+mod keep;
 mod record;
 mod retry_jobs;
 mod run;
 mod send;
+pub mod turn;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -52,6 +54,8 @@ pub struct ApplyOptions {
     /// Whether one blocked entry stops the whole run.
     pub stop_if_blocked: bool,
     pub retry_jobs: Option<RetryJobsOptions>,
+    /// How long to wait for another run that holds a state on a branch.
+    pub lock_timeout: Option<Duration>,
 }
 
 pub struct ApplyContext<'a> {
@@ -83,6 +87,13 @@ pub enum ApplyEvent {
         in_rounds: bool,
         at_most: Duration,
     },
+    /// Another run holds the state.
+    WaitingFor {
+        holder: String,
+        at_most: Duration,
+    },
+    /// The lock of a run that has shown nothing for a whole lease.
+    TookOver(String),
 }
 
 /// Shows the plan and the manifest's warnings, and decides whether to go on. Names the jobs to
@@ -107,12 +118,12 @@ pub fn apply(
         let now = (context.runtime.now)();
         saved.check(root, &opened, now, options.expect_change.as_ref())?;
     }
-    let keys = opened.store_keys(rules);
-    let guard = root.lock(&opened.digest, &context.lock)?;
-    let snapshot = root.store.read(&keys)?;
-    let mut notes = compare::notes_of(root, &opened, &snapshot, None);
+    let keys = root.store_keys(&opened, rules)?;
+    let guard = root.lock(&opened.sealed, &opened.digest, &context.lock)?;
+    let snapshot = turn::wait(root, &opened.sealed, &keys, options.lock_timeout, context)?;
+    let mut notes = compare::notes_of(root, &opened, &snapshot, None)?;
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
-    let is_carried_over = snapshot.is_carried_over;
+    let is_unsaved = snapshot.is_unsaved();
     let mut version = snapshot.version.clone();
     let known = Comparison::of(root, &opened, snapshot)?;
     check_known(&known, rules, options)?;
@@ -120,10 +131,8 @@ pub fn apply(
         root.check_index(&opened, ErrorClass::Failed)?;
     }
     let (plan, mut prints) = decide(&known, options, &mut notes)?;
-    let exceeded = known
-        .check_limits(&plan, rules)
-        .err()
-        .filter(|exceeded| rules.override_limits != Some(exceeded.changes));
+    let exceeded = known.check_limits(&plan, rules).err();
+    let exceeded = exceeded.filter(|it| rules.override_limits != Some(it.changes));
     let planned = known.report(plan, notes);
     // A saved plan is shown under its own name, however much of it is left.
     let planned = match &options.saved {
@@ -161,9 +170,10 @@ pub fn apply(
         online.ask(|_| tokio::task::yield_now())?;
     }
     approved?;
-    if (is_rollback || is_carried_over) && !plan.has_changes() {
-        // Nothing is sent, but this manifest is now the one applied last, and its key that of the
-        // state.
+    if (is_rollback || is_unsaved) && !plan.has_changes() {
+        // Nothing is sent, but this manifest is now the one applied last, its key that of the state,
+        // or the answers and the lock of a run that was lost are settled.
+        state.holder = None;
         root.store.back_up(&guard)?;
         version = root.store.commit(&guard, &keys, &mut state, &version)?;
         if is_rollback {
@@ -186,6 +196,7 @@ pub fn apply(
         opened: &opened,
         plan,
         id: run_id(options, context),
+        is_unsaved,
         preflight: &preflight,
     };
     let ended = run.execute(&guard, &mut online, state, version, &mut prints, context)?;
@@ -303,12 +314,19 @@ fn starting_state(
     let Opened { sealed, digest, .. } = known.opened;
     let saved = options.saved.as_ref();
     let first = saved.and_then(|saved| saved.file.plan.first_lineage());
-    let trusted = known.state.filter(|_| !known.key_changed);
-    let mut state = trusted.unwrap_or_else(|| {
+    let fresh = || {
         let fresh = || Lineage::new((context.runtime.unique)());
         let lineage = first.cloned().unwrap_or_else(fresh);
         State::new(sealed.scope.clone(), lineage, sealed.fingerprint_key.id())
-    });
+    };
+    let mut state = match known.state {
+        Some(state) if !known.key_changed => state,
+        former => {
+            let mut state = fresh();
+            known.root.follow(&mut state, sealed, former.as_ref());
+            state
+        }
+    };
     state.take_manifest(sealed.revision, digest.clone());
     state
 }

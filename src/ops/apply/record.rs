@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 
 use tokio::sync::watch;
 
+use super::keep::KeeperHandle;
 use crate::store::journal::{JournalAnswer, JournalWriter};
 use crate::sys::testpoint;
 
@@ -20,11 +21,16 @@ pub struct JournalHandle {
     handed_over: usize,
     /// How many answers are durable. Closes when the thread ends, by an error or a bug.
     durable: watch::Receiver<usize>,
+    /// Where the state is on a branch.
+    pub keeper: Option<KeeperHandle>,
 }
 
 impl JournalHandle {
     pub fn record(&mut self, answer: Arc<JournalAnswer>) {
         self.handed_over += 1;
+        if let Some(keeper) = &self.keeper {
+            keeper.answer(&answer);
+        }
         // A thread that is gone shows as a broken journal.
         let _ = self.answers.send(answer);
     }
@@ -64,6 +70,7 @@ impl Recorder {
             answers,
             handed_over: 0,
             durable,
+            keeper: None,
         };
         Ok((Self { thread }, hand_over, handle))
     }

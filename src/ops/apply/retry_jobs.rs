@@ -13,6 +13,7 @@ use super::candidates::{
 };
 use super::run::{Run, SavedState};
 use super::send::GRACE;
+use super::turn;
 use super::watch::Watch;
 use super::{ApplyContext, ApplyEvent, ApplyOptions};
 use crate::api::client::Client;
@@ -25,8 +26,11 @@ use crate::core::status::{ReportedJob, StatusKind};
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
 use crate::ops::online::Online;
-use crate::store::{LockGuard, StateSnapshot, StateVersion, StoredState};
+use crate::store::{LockGuard, StateSnapshot, StateVersion, StoreError, StoredState};
 use crate::sys::testpoint;
+
+/// How often the state is written anew if others write it as well.
+const TRIES: usize = 3;
 
 const INTERRUPTED: &str = "the run was interrupted";
 
@@ -323,6 +327,7 @@ impl RetryJobsRun<'_> {
         let store = &self.run.root.store;
         let guard = store.lock(&context.lock)?;
         let snapshot = store.read(self.run.keys)?;
+        turn::check_free(self.run.root, &snapshot)?;
         let snapshot = store.absorb_journal(&guard, self.run.keys, snapshot)?;
         Ok((guard, snapshot))
     }
@@ -375,18 +380,25 @@ impl RetryJobsRun<'_> {
         if ours.is_empty() {
             return Ok(());
         }
-        let (guard, snapshot) = self.lock_again(context)?;
-        let StoredState::Ours(mut state) = snapshot.known else {
-            return Ok(());
-        };
-        for (job, retry) in ours {
-            if state.retries.get(job).is_some_and(|now| now.at == retry.at) {
-                state.retries.remove(job);
+        let store = &self.run.root.store;
+        let mut tries = TRIES;
+        loop {
+            let (guard, snapshot) = self.lock_again(context)?;
+            let StoredState::Ours(mut state) = snapshot.known else {
+                return Ok(());
+            };
+            for (job, retry) in &ours {
+                let now = state.retries.get(*job);
+                if now.is_some_and(|now| now.at == retry.at) {
+                    state.retries.remove(*job);
+                }
+            }
+            tries -= 1;
+            match store.commit(&guard, self.run.keys, &mut state, &snapshot.version) {
+                Err(StoreError::Changed { .. }) if tries > 0 => {}
+                written => return Ok(written.map(drop)?),
             }
         }
-        let store = &self.run.root.store;
-        store.commit(&guard, self.run.keys, &mut state, &snapshot.version)?;
-        Ok(())
     }
 
     /// Watches until a job settles that others may wait for, all do, or time is up. A signal ends

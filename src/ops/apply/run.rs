@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::record::Recorder;
+use super::keep::{Keeper, Kept};
+use super::record::{JournalHandle, Recorder};
 use super::send::{SendReport, send};
 use super::{ApplyContext, Prints};
 use crate::core::job::EntryKey;
@@ -16,6 +17,7 @@ use crate::ops::error::with_causes;
 use crate::ops::online::{Online, Preflight};
 use crate::ops::root::{Opened, Root};
 use crate::store::Recovery;
+use crate::store::branch::Branch;
 use crate::store::{LockGuard, StateVersion, StoreKeys};
 use crate::sys::testpoint;
 
@@ -28,6 +30,8 @@ pub struct Run<'a> {
     pub plan: &'a Plan,
     pub id: RunId,
     pub preflight: &'a Preflight,
+    /// Whether the state differs from what is written, even if nothing is sent.
+    pub is_unsaved: bool,
 }
 
 impl Run<'_> {
@@ -49,11 +53,20 @@ impl Run<'_> {
                 stopped: Some(NotSent::OthersBlocked),
                 ..SendReport::default()
             };
+            let version = match self.is_unsaved {
+                true => {
+                    state.holder = None;
+                    self.root
+                        .store
+                        .commit(guard, self.keys, &mut state, &version)?
+                }
+                false => version,
+            };
             let mut report = self.report(sent, StateSaved::InState);
             online.add_notes(&mut report.findings);
             return Ok((report, Some((state, version))));
         }
-        let (recorder, hand_over, mut journal) = Recorder::start().map_err(OpError::runtime)?;
+        let (recorder, hand_over, journal) = Recorder::start().map_err(OpError::runtime)?;
         let store = &self.root.store;
         store.back_up(guard)?;
         // The journal comes first: where the disk has no room for it, nothing is marked.
@@ -61,34 +74,36 @@ impl Run<'_> {
         let lineage = &state.lineage;
         let writer = store.begin_journal(guard, self.keys, lineage, marked, &self.id)?;
         let mut replaced = self.begin(&mut state, prints, context);
-        let version = match store.commit(guard, self.keys, &mut state, &version) {
+        state.holder = store.holder(&context.lock, &self.id);
+        store.announce();
+        let marks = self
+            .root
+            .check_unchanged(&self.opened.digest)
+            .and_then(|()| {
+                let marks = store.commit(guard, self.keys, &mut state, &version);
+                marks.map_err(OpError::from)
+            });
+        let version = match marks {
             Ok(version) => version,
             Err(error) => {
                 // A journal that stays behind does no harm.
                 let _ = store.end_journal(guard);
-                return Err(error.into());
+                return Err(error);
             }
         };
         testpoint::reach("apply.before_first_send");
 
         // A thread that is gone shows as a broken journal, which stops the run.
         let _ = hand_over.send(writer);
-        let sent = send(
-            online,
-            &self.opened.manifest,
-            requests,
-            self.root.config.apply.parallelism,
-            context.runtime.now,
-            &mut journal,
-            context.progress,
-        );
-        drop(journal);
+        let at = (&state, version);
+        let (sent, kept) = self.deliver(guard, online, requests, journal, at, context)?;
         // Whatever the journal took, the outcomes are in memory: they reach the state now, or a
         // recovery file.
         let journal_error = recorder.finish().err();
         for answer in &sent.answers {
             answer.fold_into(&mut state);
         }
+        state.serial = kept.serial;
         let records = sent.answers.iter().flat_map(|answer| &answer.records);
         let recorded: BTreeSet<&EntryKey> = records.map(|record| &record.entry).collect();
         for entry in self.sent().filter(|entry| !recorded.contains(&entry.key)) {
@@ -96,15 +111,55 @@ impl Run<'_> {
         }
         testpoint::reach("apply.before_fold");
         let sent_keys = sent.outcomes.keys().cloned().collect();
-        let (saved, state) = self.save(guard, state, &version, sent_keys, &context.elsewhere);
+        let (saved, state) = self.save(guard, state, &kept.version, sent_keys, &context.elsewhere);
         let mut report = self.report(sent, saved);
         online.add_notes(&mut report.findings);
+        report.findings.extend(kept.notes);
         if let Some(error) = journal_error {
             report
                 .findings
                 .push(format!("the journal could not be written: {error}"));
         }
         Ok((report, state))
+    }
+
+    /// Sends while checkpoints are written where the state is on a branch. Returns what was sent,
+    /// and what the last checkpoint wrote.
+    fn deliver(
+        &self,
+        guard: &LockGuard,
+        online: &mut Online,
+        requests: Requests,
+        mut journal: JournalHandle,
+        (state, version): (&State, StateVersion),
+        context: &mut ApplyContext<'_>,
+    ) -> Result<(SendReport, Kept), OpError> {
+        let now = context.runtime.now;
+        let lease = self.root.store.branch().map(Branch::lease).transpose()?;
+        let serial = state.serial;
+        Ok(std::thread::scope(|scope| {
+            let keeper = lease.map(|lease| {
+                let marked = (state.clone(), version.clone());
+                Keeper::start(scope, (self.root, guard, self.keys), lease, marked, now)
+            });
+            journal.keeper = keeper.as_ref().map(Keeper::handle);
+            let sent = send(
+                online,
+                &self.opened.manifest,
+                requests,
+                self.root.config.apply.parallelism,
+                now,
+                &mut journal,
+                context.progress,
+            );
+            drop(journal);
+            let kept = keeper.and_then(Keeper::finish).unwrap_or(Kept {
+                version,
+                serial,
+                notes: Vec::new(),
+            });
+            (sent, kept)
+        }))
     }
 
     /// Returns the entries of the plan that are not blocked.
@@ -147,6 +202,8 @@ impl Run<'_> {
         elsewhere: &Path,
     ) -> (StateSaved, SavedState) {
         let store = &self.root.store;
+        let holder = state.holder.take();
+        store.announce();
         let error = match store.commit(guard, self.keys, &mut state, version) {
             // A journal that stays behind is recognised as folded later on.
             Ok(version) => {
@@ -155,6 +212,8 @@ impl Run<'_> {
             }
             Err(error) => error,
         };
+        // It names the run whose lock is still in the state.
+        state.holder = holder;
         let recovery = Recovery::new(version, sent, state);
         let saved = match store.rescue(self.keys, &recovery, elsewhere) {
             Ok(path) => StateSaved::Recovery {

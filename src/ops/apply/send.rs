@@ -76,6 +76,10 @@ pub fn send(
     if !alone.is_empty() {
         waiting.push(Search::one_by_one(&alone));
     }
+    let lease = journal
+        .keeper
+        .as_ref()
+        .map(|keeper| Arc::clone(&keeper.lease));
     let credential_at = |place: &usize| manifest.assignments()[*place].credential.as_ref();
     let flight = Flight {
         client: &online.client,
@@ -91,7 +95,7 @@ pub fn send(
         parallelism,
         now,
         journal,
-        gate: Arc::new(Gate::new(parallelism)),
+        gate: Arc::new(Gate::new(parallelism).leased(lease)),
         in_air: JoinSet::new(),
         lanes: BTreeMap::new(),
         lost_in_a_row: 0,
@@ -169,6 +173,10 @@ impl Flight<'_> {
                     let grace = if deadline.is_some() { Duration::ZERO } else { GRACE };
                     deadline = Some(Instant::now() + grace);
                     self.stop(NotSent::Interrupted);
+                    // The machine may not last until the answers are here.
+                    if let Some(keeper) = &self.journal.keeper {
+                        keeper.checkpoint();
+                    }
                     self.sent.interrupted.get_or_insert(signal);
                     progress(ApplyEvent::Stopping(signal));
                 }
@@ -192,6 +200,10 @@ impl Flight<'_> {
     fn may_launch(&mut self) -> bool {
         if self.journal.is_broken() {
             self.stop(NotSent::JournalFailed);
+        }
+        let keeper = self.journal.keeper.as_ref();
+        if keeper.is_some_and(|keeper| !keeper.may_send()) {
+            self.stop(NotSent::LockLost);
         }
         let at_once = self.client.at_once(self.parallelism);
         self.sent.stopped.is_none() && self.in_air.len() < at_once && !self.is_too_far_ahead()

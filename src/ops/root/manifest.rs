@@ -10,14 +10,16 @@ use zeroize::Zeroizing;
 use super::{Root, UserRules};
 use crate::age_file::{self, AgeError, AskPassphrase, Identities, Means, Plugins, header};
 use crate::core::manifest::{self, Former, Manifest, Sealed, Sealing};
+use crate::core::place::{Floor, Place, SealedPlace};
 use crate::core::problem::Problem;
 use crate::core::recipients::Difference;
 use crate::core::report::TargetChange;
-use crate::core::state::ManifestDigest;
+use crate::core::state::{ManifestDigest, State};
 use crate::core::target::{EndpointFrom, Target};
 use crate::core::yaml;
 use crate::ops::OpError;
-use crate::ops::error::{ErrorClass, Failure, other_key};
+use crate::ops::error::{ErrorClass, Failure, other_key, with_causes};
+use crate::store::branch::Branch;
 use crate::store::{LockGuard, LockInfo, StoreKeys, StoredState};
 use crate::sys::files;
 
@@ -49,13 +51,83 @@ pub struct Opened {
     pub warnings: Vec<Problem>,
 }
 
-impl Opened {
-    pub fn store_keys(&self, rules: &UserRules) -> StoreKeys {
-        StoreKeys::of(&self.manifest, &self.sealed, &rules.expect_key_ids)
-    }
+/// What the state has to say to a new version of the manifest.
+pub struct Beside {
+    /// The highest revision that was ever applied.
+    pub highest: u64,
+    /// The sealed place, with the newest state as its floor.
+    pub state: SealedPlace,
+    pub warning: Option<Problem>,
 }
 
 impl Root {
+    pub fn store_keys(&self, opened: &Opened, rules: &UserRules) -> Result<StoreKeys, OpError> {
+        let keys = StoreKeys::of(&opened.manifest, &opened.sealed, &rules.expect_key_ids);
+        Ok(match self.elsewhere(&opened.sealed)? {
+            Some(_) => keys.above(None),
+            None => keys,
+        })
+    }
+
+    /// Returns the place that the user named, if it is another one than the sealed branch, whose
+    /// floor says nothing of it. A file may be replaced by any other.
+    pub fn elsewhere(&self, sealed: &Sealed) -> Result<Option<&Path>, OpError> {
+        if self.configured.is_none() {
+            return Ok(None);
+        }
+        let is_other = match (&sealed.state, self.store.branch()) {
+            (SealedPlace::File(_), None) => false,
+            (SealedPlace::Branch { .. }, Some(branch)) => branch.name()? != sealed.state.name(),
+            (SealedPlace::Branch { .. }, None) => true,
+            (SealedPlace::File(_), Some(_)) => {
+                return Err(Failure::new(
+                    "drspass::place::not_sealed",
+                    format!("the manifest is sealed for a state in a file, not at {}", self.store.path().display()),
+                    "Nothing was sent or changed. To keep the state on a branch, run 'drspass state move'.",
+                )
+                .class(ErrorClass::Sealed)
+                .into());
+            }
+        };
+        Ok(is_other.then(|| self.store.path()))
+    }
+
+    /// Refuses to write, or to save a plan, where the user named another place than the sealed branch.
+    pub fn check_place(&self, sealed: &Sealed) -> Result<(), OpError> {
+        match self.elsewhere(sealed)? {
+            None => Ok(()),
+            Some(path) => Err(Failure::new(
+                "drspass::place::not_sealed",
+                format!("the manifest is sealed for the state at {}, not at {}", sealed.state.name(), path.display()),
+                "Nothing was sent or changed. Leave out --state and DRSPASS_STATE; 'drspass plan' and 'drspass state list' read another place.",
+            )
+            .class(ErrorClass::Sealed)
+            .into()),
+        }
+    }
+
+    /// Lets a new state on a branch admit the manifests of the former one, proved or not: a name in
+    /// that list only admits.
+    pub fn follow(&self, state: &mut State, sealed: &Sealed, former: Option<&State>) {
+        let Some(branch) = self.store.branch() else {
+            return;
+        };
+        state.follow(sealed.state.floor().map(|floor| &floor.lineage));
+        state.follow(branch.last_seen().map(|seen| seen.lineage).iter());
+        if let Some(former) = former {
+            state.follow([&former.lineage].into_iter().chain(&former.follows));
+        }
+    }
+
+    /// Returns the name by which the place of drspass.yaml is sealed.
+    pub fn configured_place(&self) -> Result<String, OpError> {
+        let store = self.configured.as_ref().unwrap_or(&self.store);
+        Ok(match (&self.config.state, store.branch()) {
+            (Place::Git(_), Some(branch)) => branch.name()?,
+            (place, _) => place.to_string(),
+        })
+    }
+
     pub fn decrypt(&self, unlock: &Unlock<'_>) -> Result<Zeroizing<Vec<u8>>, OpError> {
         self.decrypt_file(&self.manifest_bytes()?, unlock)
     }
@@ -101,15 +173,26 @@ impl Root {
 
     /// Takes the lock for a run that opened the manifest `digest`. Fails if the file has changed:
     /// a manifest that `rekey` replaced while this run waited for a passphrase must not be used.
-    pub fn lock(&self, digest: &ManifestDigest, info: &LockInfo) -> Result<LockGuard, OpError> {
+    pub fn lock(
+        &self,
+        sealed: &Sealed,
+        digest: &ManifestDigest,
+        info: &LockInfo,
+    ) -> Result<LockGuard, OpError> {
+        self.check_place(sealed)?;
         let guard = self.store.lock(info)?;
+        self.check_unchanged(digest)?;
+        Ok(guard)
+    }
+
+    pub fn check_unchanged(&self, digest: &ManifestDigest) -> Result<(), OpError> {
         if digest_of(&self.manifest_bytes()?) == *digest {
-            Ok(guard)
+            Ok(())
         } else {
             let path = self.manifest_name().display();
             Err(Failure::new(
                 "drspass::manifest::changed",
-                format!("{path} was changed by another process while this command was starting"),
+                format!("{path} was changed by another process while this command was running"),
                 "Nothing was sent or changed. Run the same command again.",
             )
             .class(ErrorClass::Locked)
@@ -201,16 +284,45 @@ pub fn parse_sealed(
 }
 
 impl Root {
-    /// Checks that a state that exists was made with the manifest's key, and returns its highest
-    /// applied revision. Anyone can make a manifest and name the next recipients in it, but not
+    /// Checks that a state that exists was made with the manifest's key, and returns what it says.
+    /// Anyone can make a manifest and name the next recipients in it, but not
     /// one with the key of an earlier state. An unauthenticated state counts for nothing, or its
     /// forger could use up all revisions.
-    pub fn check_key_beside(&self, sealed: &Sealed, rules: &UserRules) -> Result<u64, OpError> {
+    pub fn beside(&self, sealed: &Sealed, rules: &UserRules) -> Result<Beside, OpError> {
         let manifest = sealed.fingerprint_key.id();
-        let keys = StoreKeys::from(&sealed.fingerprint_key);
+        let is_elsewhere = self.elsewhere(sealed)?.is_some();
+        let floor = sealed.state.floor().filter(|_| !is_elsewhere);
+        let keys = StoreKeys::from(&sealed.fingerprint_key).above(floor.cloned());
+        let place = |known: Option<Floor>| match known.filter(|_| !is_elsewhere) {
+            Some(known) => sealed.state.with_floor(known),
+            None => sealed.state.clone(),
+        };
+        let unknown = Beside {
+            highest: 0,
+            state: place(None),
+            warning: None,
+        };
+        self.store.ask_briefly(true);
         let mut known = match self.store.read_alone(&keys) {
             Ok(snapshot) => snapshot.known,
-            Err(_) => return Ok(0),
+            Err(error) => {
+                let branch = self.store.branch();
+                let seen = branch.and_then(Branch::last_seen);
+                let seen = seen.map(|seen| sealed.state.raised(&place(Some(seen))));
+                return Ok(Beside {
+                    state: seen.unwrap_or_else(|| place(None)),
+                    warning: branch.map(|_| {
+                        let what = format!("the state was not read: {}", with_causes(&error));
+                        Problem::warning(
+                            "",
+                            None,
+                            what,
+                            "The manifest does not yet refuse what is older than it.",
+                        )
+                    }),
+                    ..unknown
+                });
+            }
         };
         let is_expected = rules.expect_key_ids.contains(&manifest);
         if let (StoredState::OtherKey { claimed }, Some(former)) = (&known, &sealed.former)
@@ -222,11 +334,16 @@ impl Root {
                 (Ok(Some(digest)), Ok(snapshot)) if digest == former.state_sha256 => {
                     known = snapshot.known;
                 }
-                _ => return Ok(0),
+                _ => return Ok(unknown),
             }
         }
         match known {
-            StoredState::Ours(state) => Ok(state.highest),
+            StoredState::Ours(state) => Ok(Beside {
+                highest: state.highest,
+                // Only what was written under the manifest's own key.
+                state: place((state.key_id == manifest).then(|| Floor::of(&state))),
+                warning: None,
+            }),
             StoredState::OtherKey { claimed } if !is_expected => {
                 Err(Failure::new(
                     "drspass::sealed::other_key_beside",
@@ -235,7 +352,7 @@ impl Root {
                 )
                 .into())
             }
-            StoredState::Absent | StoredState::OtherKey { .. } => Ok(0),
+            StoredState::Absent | StoredState::OtherKey { .. } => Ok(unknown),
         }
     }
 
@@ -265,7 +382,7 @@ impl Root {
     }
 
     pub fn check_target(&self, target: &Target, sealed: &Sealed) -> Result<(), OpError> {
-        match self.moved_parts(target, sealed).into_iter().next() {
+        match self.moved_parts(target, sealed)?.into_iter().next() {
             None => Ok(()),
             Some(TargetChange { field, from, to }) => Err(Failure::new(
                 "drspass::sealed::target",
@@ -278,23 +395,26 @@ impl Root {
     }
 
     /// Returns what of drspass.yaml differs from the sealed part.
-    pub fn moved_parts(&self, target: &Target, sealed: &Sealed) -> Vec<TargetChange> {
+    pub fn moved_parts(
+        &self,
+        target: &Target,
+        sealed: &Sealed,
+    ) -> Result<Vec<TargetChange>, OpError> {
         let (new, old) = (&target.scope, &sealed.scope);
-        let state = self.config.state_name();
+        let (here, there) = (self.configured_place()?, sealed.state.name());
         let parts = [
             ("target.endpoint", &old.endpoint, &new.endpoint),
             ("target.project_id", &old.project_id, &new.project_id),
             ("target.auth_url", &sealed.auth_url, &target.auth_url),
-            ("state", &sealed.state, &state),
+            ("state", &there, &here),
         ];
         let moved = parts.into_iter().filter(|(_, from, to)| from != to);
-        moved
-            .map(|(field, from, to)| TargetChange {
-                field,
-                from: from.clone(),
-                to: to.clone(),
-            })
-            .collect()
+        let moved = moved.map(|(field, from, to)| TargetChange {
+            field,
+            from: from.clone(),
+            to: to.clone(),
+        });
+        Ok(moved.collect())
     }
 }
 

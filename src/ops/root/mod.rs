@@ -14,16 +14,19 @@ use super::error::{ErrorClass, Failure};
 use crate::core::config::{self, Config, DEFAULT_MANIFEST, DEFAULT_STATE, Limits, index_path};
 use crate::core::fingerprint::KeyId;
 use crate::core::manifest::Sealed;
+use crate::core::place::Place;
 use crate::core::problem::Problem;
 use crate::core::recipients::{Difference, recipient_key};
 use crate::core::redact::ForeignText;
 use crate::core::target::{Target, TargetError};
 use crate::core::yaml;
 use crate::store::Store;
+use crate::store::branch::{MAX_REQUEST_TIME, PlaceAccess};
 use crate::sys::files;
 
 pub use manifest::{
-    IdentitySource, MAX_IDENTITY_BYTES, Opened, Unlock, digest_of, parse_manifest, parse_sealed,
+    Beside, IdentitySource, MAX_IDENTITY_BYTES, Opened, Unlock, digest_of, parse_manifest,
+    parse_sealed,
 };
 
 pub const CONFIG_FILE: &str = "drspass.yaml";
@@ -40,10 +43,17 @@ pub struct Root {
     pub config: Config,
     pub warnings: Vec<Problem>,
     pub store: Store,
+    /// The store of drspass.yaml's place, where the user named another one.
+    configured: Option<Store>,
+    access: PlaceAccess,
 }
 
 impl Root {
-    pub fn locate(folder: &Path, state: Option<&Path>) -> Result<Self, OpError> {
+    pub fn locate(
+        folder: &Path,
+        state: Option<&Place>,
+        access: &PlaceAccess,
+    ) -> Result<Self, OpError> {
         let path = folder.join(CONFIG_FILE);
         let bytes = match files::read_unlinked_limited(&path, MAX_CONFIG_BYTES) {
             Ok(bytes) => bytes,
@@ -59,28 +69,46 @@ impl Root {
                 return Err(OpError::read(CONFIG_FILE)(source));
             }
         };
-        Self::configured(folder, &bytes, state)
+        Self::configured(folder, &bytes, state, access)
     }
 
     /// Like [`Root::locate`], with this drspass.yaml.
-    pub fn configured(folder: &Path, bytes: &[u8], state: Option<&Path>) -> Result<Self, OpError> {
+    pub fn configured(
+        folder: &Path,
+        bytes: &[u8],
+        state: Option<&Place>,
+        access: &PlaceAccess,
+    ) -> Result<Self, OpError> {
         let text =
             yaml::decode(bytes).map_err(|problem| OpError::document(CONFIG_FILE, vec![problem]))?;
         let checked = config::parse(text);
-        let Some(config) = checked.value else {
+        let Some(mut config) = checked.value else {
             return Err(OpError::document(CONFIG_FILE, checked.problems));
         };
-        let state = match state {
-            Some(named) => folder.join(named),
-            None => inside(folder, config.state.as_path())?,
-        };
+        if let (None, Place::File(path)) = (state, &config.state) {
+            inside(folder, path)?;
+        }
         inside(folder, config.manifest.as_path())?;
+        let store = |place: &Place| Store::of(place, folder, access);
+        let configured = state.map(|_| store(&config.state));
+        let store = store(state.unwrap_or(&config.state));
+        if store.branch().is_some() {
+            // So that no request outlives the lease of its run.
+            let timeout = &mut config.apply.request_timeout;
+            *timeout = (*timeout).min(MAX_REQUEST_TIME);
+        }
         Ok(Self {
             folder: folder.to_owned(),
             warnings: checked.problems,
-            store: Store::at(state),
+            store,
+            configured,
+            access: access.clone(),
             config,
         })
+    }
+
+    pub fn store_of(&self, place: &Place) -> Store {
+        Store::of(place, &self.folder, &self.access)
     }
 
     /// Returns those of `recipients` that drspass.yaml still lists. An unusable drspass.yaml, as
@@ -282,8 +310,11 @@ impl OwnPaths {
 
     /// The files of a directory with an unusable drspass.yaml: the state that the user named,
     /// and the usual names.
-    pub fn usual(folder: &Path, state: Option<&Path>) -> Self {
-        let state = folder.join(state.unwrap_or_else(|| Path::new(DEFAULT_STATE)));
+    pub fn usual(folder: &Path, state: Option<&Place>) -> Self {
+        let state = folder.join(match state {
+            Some(Place::File(path)) => path,
+            _ => Path::new(DEFAULT_STATE),
+        });
         Self::new(folder.to_owned(), &state, &folder.join(DEFAULT_MANIFEST))
     }
 

@@ -5,6 +5,8 @@
 //! unnoticed.
 
 pub(crate) mod around;
+pub(crate) mod backend;
+pub(crate) mod branch;
 mod folder;
 pub(crate) mod leaks;
 pub(crate) mod picture;
@@ -54,6 +56,8 @@ pub(crate) const TOKEN: &str = "canary-token-0123456789abcdef";
 pub(crate) struct Lab {
     pub(crate) dir: TempDir,
     pub(crate) sim: Simulator,
+    /// The repository with the state, where it is on a branch.
+    pub(crate) origin: Option<TempDir>,
     planted: Vec<Planted>,
     /// The lines of the identity, which `key.txt` alone may hold.
     identity: Vec<Planted>,
@@ -71,6 +75,23 @@ impl Lab {
 
     /// As [`Lab::new`], with a simulator of the test's choice.
     pub(crate) fn with_config(config: SimConfig) -> Self {
+        Self::made(config, None)
+    }
+
+    /// As [`Lab::new`], in a clone whose state is on a branch.
+    pub(crate) fn on_branch() -> Self {
+        let jobs = [J1, J2, J3].map(JobSpec::new).to_vec();
+        Self::on_branch_with(SimConfig {
+            jobs,
+            ..SimConfig::default()
+        })
+    }
+
+    pub(crate) fn on_branch_with(config: SimConfig) -> Self {
+        Self::made(config, Some(branch::origin()))
+    }
+
+    fn made(config: SimConfig, origin: Option<TempDir>) -> Self {
         heed_signals();
         let sim = Simulator::start(SimConfig {
             token: Some(TOKEN.to_owned()),
@@ -81,23 +102,20 @@ impl Lab {
         let mut lab = Self {
             dir: TempDir::new().expect("a folder"),
             sim,
+            origin,
             planted: Vec::new(),
             identity: Vec::new(),
             token: Planted::text(TOKEN),
         };
         let (endpoint, auth_url) = lab.addresses();
-        lab.run(&[
-            "init",
-            "-i",
-            "key.txt",
-            "--project-id",
-            lab.sim.project_id(),
-            "--endpoint",
-            &endpoint,
-            "--auth-url",
-            &auth_url,
-        ])
-        .exits(0);
+        let project = lab.sim.project_id();
+        let mut init = vec!["init", "-i", "key.txt", "--project-id", project];
+        init.extend(["--endpoint", &endpoint, "--auth-url", &auth_url]);
+        if lab.origin.is_some() {
+            lab.make_clone();
+            init.extend(["--state", branch::PLACE]);
+        }
+        lab.run(&init).exits(0);
         let identity = lab.read("key.txt");
         lab.identity = identity
             .lines()
@@ -362,7 +380,11 @@ impl Lab {
 
     /// The state file as JSON.
     pub(crate) fn state(&self) -> serde_json::Value {
-        serde_json::from_str(&self.read("drspass.state.json")).expect("the state is JSON")
+        let text = match &self.origin {
+            Some(_) => self.in_origin(&["show", &format!("{}:drspass.state.json", branch::NAME)]),
+            None => self.read("drspass.state.json"),
+        };
+        serde_json::from_str(&text).expect("the state is JSON")
     }
 
     /// What the state says of one entry.

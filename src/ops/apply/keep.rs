@@ -1,0 +1,169 @@
+//! Checkpoints: while a run sends, a thread writes what is known so far to the branch of the state,
+//! which also shows that the run is at work (design section 2.3). Sending goes on beside it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
+use std::thread::{Scope, ScopedJoinHandle};
+use std::time::Instant;
+
+use jiff::Timestamp;
+
+use crate::core::outcome::RefusalKind;
+use crate::core::state::{Settlement, State};
+use crate::ops::error::with_causes;
+use crate::ops::root::Root;
+use crate::store::branch::lease;
+use crate::store::journal::JournalAnswer;
+use crate::store::{LockGuard, StateVersion, StoreError, StoreKeys};
+use crate::sys::lease::Lease;
+use crate::sys::signals;
+
+/// A checkpoint is due after a fifth of the lease, and after a wrong password, which locks
+/// accounts, at least this part of the lease after the last one: 60 and 20 seconds.
+const USUAL_PART: u32 = 5;
+const URGENT_PART: u32 = 15;
+
+pub struct Keeper<'scope> {
+    thread: ScopedJoinHandle<'scope, Kept>,
+    handle: KeeperHandle,
+}
+
+/// What senders need of it.
+#[derive(Clone)]
+pub struct KeeperHandle {
+    news: Sender<News>,
+    is_lost: Arc<AtomicBool>,
+    pub lease: Arc<Lease>,
+}
+
+enum News {
+    Answer(Arc<JournalAnswer>),
+    /// Write what is known now.
+    Checkpoint,
+}
+
+/// What the last checkpoint wrote.
+pub struct Kept {
+    pub version: StateVersion,
+    pub serial: u64,
+    pub notes: Vec<String>,
+}
+
+impl KeeperHandle {
+    pub fn answer(&self, answer: &Arc<JournalAnswer>) {
+        // A thread that is gone has lost the lock.
+        let _ = self.news.send(News::Answer(Arc::clone(answer)));
+    }
+
+    pub fn checkpoint(&self) {
+        let _ = self.news.send(News::Checkpoint);
+    }
+
+    /// Returns whether this run may still send.
+    pub fn may_send(&self) -> bool {
+        !self.is_lost.load(Ordering::SeqCst) && self.lease.is_valid()
+    }
+}
+
+impl<'scope> Keeper<'scope> {
+    /// Starts the thread for a state that is marked at `version`.
+    pub fn start<'env: 'scope>(
+        scope: &'scope Scope<'scope, 'env>,
+        (root, guard, keys): (&'env Root, &'env LockGuard, &'env StoreKeys),
+        lease: Arc<Lease>,
+        (state, version): (State, StateVersion),
+        now: fn() -> Timestamp,
+    ) -> Self {
+        let (news, inbox) = mpsc::channel();
+        let is_lost = Arc::new(AtomicBool::new(false));
+        let handle = KeeperHandle {
+            news,
+            is_lost: Arc::clone(&is_lost),
+            lease,
+        };
+        let kept = Kept {
+            version,
+            serial: state.serial,
+            notes: Vec::new(),
+        };
+        let commit = move |state: &mut State, version: &StateVersion| {
+            root.store.commit(guard, keys, state, version)
+        };
+        let keep = move || keep(state, kept, &inbox, now, commit, &is_lost);
+        let thread = signals::without_signals(|| scope.spawn(keep));
+        Self { thread, handle }
+    }
+
+    pub fn handle(&self) -> KeeperHandle {
+        self.handle.clone()
+    }
+
+    /// Ends the checkpoints. All handles must be gone.
+    pub fn finish(self) -> Option<Kept> {
+        drop(self.handle);
+        self.thread.join().ok()
+    }
+}
+
+fn keep(
+    mut state: State,
+    mut kept: Kept,
+    inbox: &Receiver<News>,
+    now: fn() -> Timestamp,
+    commit: impl Fn(&mut State, &StateVersion) -> Result<StateVersion, StoreError>,
+    is_lost: &AtomicBool,
+) -> Kept {
+    let mut last = Instant::now();
+    let mut due = last + lease() / USUAL_PART;
+    loop {
+        let left = due.saturating_duration_since(Instant::now());
+        match inbox.recv_timeout(left) {
+            Ok(News::Answer(answer)) => {
+                answer.fold_into(&mut state);
+                if has_wrong_password(&answer) {
+                    due = due.min(last + lease() / URGENT_PART);
+                }
+                if Instant::now() < due {
+                    continue;
+                }
+            }
+            Ok(News::Checkpoint) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return kept,
+        }
+        if let Some(holder) = &mut state.holder {
+            holder.renewed = now();
+        }
+        match commit(&mut state, &kept.version) {
+            Ok(version) => {
+                kept.version = version;
+                kept.serial = state.serial;
+            }
+            Err(error @ StoreError::Changed { .. }) => {
+                is_lost.store(true, Ordering::SeqCst);
+                kept.notes.push(format!("the lock was lost: {error}"));
+                return kept;
+            }
+            Err(error) => {
+                let note = format!("a checkpoint was not written: {}", with_causes(&error));
+                if !kept.notes.contains(&note) {
+                    kept.notes.push(note);
+                }
+            }
+        }
+        last = Instant::now();
+        due = last + lease() / USUAL_PART;
+    }
+}
+
+fn has_wrong_password(answer: &JournalAnswer) -> bool {
+    answer.records.iter().any(|record| {
+        matches!(
+            record.settled,
+            Settlement::Refused {
+                kind: RefusalKind::WrongPassword,
+                ..
+            }
+        )
+    })
+}

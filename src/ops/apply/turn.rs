@@ -1,0 +1,101 @@
+//! Whether another run may still be sending, by the state on a branch: its holder has shown that it
+//! is at work, and its lease may not have ended (design section 2.3).
+
+use std::time::Duration;
+
+use super::{ApplyContext, ApplyEvent};
+use crate::core::manifest::Sealed;
+use crate::core::state::Holder;
+use crate::ops::OpError;
+use crate::ops::error::{ErrorClass, Failure};
+use crate::ops::root::Root;
+use crate::store::branch::lease;
+use crate::store::{StateSnapshot, StoreKeys};
+use crate::sys::lease::Moment;
+
+/// How much longer than a lease to wait for a run that has shown nothing for as long.
+const BEYOND: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+
+/// Returns the holder of a state that is not to be written by another run.
+pub fn holder_of(snapshot: &StateSnapshot) -> Option<&Holder> {
+    snapshot.known.state()?.holder.as_deref()
+}
+
+/// Refuses a state that another run holds, unless that run was one of this clone: the lock of the
+/// clone is ours, so it has ended.
+pub fn check_free(root: &Root, snapshot: &StateSnapshot) -> Result<(), OpError> {
+    match (holder_of(snapshot), root.store.branch()) {
+        (Some(holder), Some(branch)) if !branch.was_here(&holder.id) => Err(held(root, holder)),
+        _ => Ok(()),
+    }
+}
+
+/// Reads the state and waits until no run holds the state, or until the holder has not moved the branch for a lease by
+/// the clock of this machine. Returns the state then. The holder's own stamp only decides
+/// whether to wait.
+pub fn wait(
+    root: &Root,
+    sealed: &Sealed,
+    keys: &StoreKeys,
+    at_most: Option<Duration>,
+    context: &mut ApplyContext<'_>,
+) -> Result<StateSnapshot, OpError> {
+    let mut snapshot = root.read_state(sealed, keys)?;
+    let (begun, lease) = (Moment::now(), lease());
+    let mut watched: Option<(Option<String>, Moment)> = None;
+    loop {
+        let Some(branch) = root.store.branch() else {
+            return Ok(snapshot);
+        };
+        let Err(refused) = check_free(root, &snapshot) else {
+            return Ok(snapshot);
+        };
+        let Some(holder) = holder_of(&snapshot).cloned() else {
+            return Ok(snapshot);
+        };
+        let now = (context.runtime.now)();
+        let silent = now.duration_since(holder.renewed).unsigned_abs();
+        let is_silent = now > holder.renewed && silent > lease;
+        let at_most = at_most.unwrap_or(match is_silent {
+            true => lease + BEYOND,
+            false => Duration::ZERO,
+        });
+        if begun.age() >= at_most {
+            return Err(refused);
+        }
+        let Some((tip, since)) = &watched else {
+            (context.progress)(ApplyEvent::WaitingFor {
+                holder: holder.to_string(),
+                at_most,
+            });
+            watched = Some((branch.tip()?, Moment::now()));
+            continue;
+        };
+        if since.age() >= lease {
+            (context.progress)(ApplyEvent::TookOver(holder.to_string()));
+            return Ok(snapshot);
+        }
+        std::thread::sleep((lease / 20).min(LONGEST_PAUSE));
+        // A question that fails says nothing; the next one may.
+        if let Ok(found) = branch.tip()
+            && found != *tip
+        {
+            watched = Some((found, Moment::now()));
+            snapshot = root.read_state(sealed, keys)?;
+        }
+    }
+}
+
+fn held(root: &Root, holder: &Holder) -> OpError {
+    let id = &holder.id;
+    Failure::new(
+        "drspass::lock::held",
+        format!("the state at {} is held by {holder}", root.store.path().display()),
+        format!(
+            "Nothing was sent or changed. Wait for that run with '--lock-timeout 10m'; if it was lost, its lock ends 5 minutes after its last sign, or at once with 'drspass lock release {id}'."
+        ),
+    )
+    .class(ErrorClass::Locked)
+    .into()
+}

@@ -1,0 +1,294 @@
+//! `state move`: takes the state to another place. Others go on with the former one until they have
+//! the new manifest, so both are read until someone says that the move is done (design section 2.1).
+//!
+//! The copy comes first, then the manifest, then drspass.yaml: cut off anywhere, it is run again.
+
+use std::path::Path;
+
+use super::apply::turn::check_free;
+use super::error::{ErrorClass, Failure};
+use super::rewrite::Rewrite;
+use super::root::{CONFIG_FILE, Root, Unlock, UserRules, parse_sealed};
+use super::{OpError, Runtime};
+use crate::core::config::with_state;
+use crate::core::manifest::Sealed;
+use crate::core::place::{Floor, GitPlace, MovedFrom, Place, SealedPlace};
+use crate::core::state::{CopiedFrom, State};
+use crate::store::{StateSnapshot, Store, StoreError, StoreKeys, StoredState};
+use crate::sys::{files, testpoint};
+
+impl Root {
+    /// Reads the state, and after a move that is not done the one at the former place too: as long as
+    /// the new one is an untouched copy, what was written there since counts.
+    pub fn read_state(&self, sealed: &Sealed, keys: &StoreKeys) -> Result<StateSnapshot, OpError> {
+        let snapshot = self.store.read(keys)?;
+        self.with_former(sealed, keys, snapshot)
+    }
+
+    pub fn with_former(
+        &self,
+        sealed: &Sealed,
+        keys: &StoreKeys,
+        mut snapshot: StateSnapshot,
+    ) -> Result<StateSnapshot, OpError> {
+        let (Some(from), Some(state)) = (&sealed.moved_from, snapshot.known.state()) else {
+            return Ok(snapshot);
+        };
+        if self.elsewhere(sealed)?.is_some() {
+            return Ok(snapshot);
+        }
+        let Some(mut former) = self.former_state(from, keys)? else {
+            return Ok(snapshot);
+        };
+        let copied = state.copied.as_ref().map(|copied| copied.serial);
+        let then = copied.unwrap_or(from.floor.serial);
+        let went_on = match former.lineage == from.floor.lineage {
+            true => former.serial > then,
+            false => former.follows.contains(&from.floor.lineage),
+        };
+        if !went_on {
+            return Ok(snapshot);
+        }
+        let place = from.place.name();
+        if !state.is_copy() {
+            return Err(Failure::new(
+                "drspass::state::still_written",
+                format!(
+                    "someone still writes to {place}: serial {}, moved at {then}",
+                    former.serial
+                ),
+                "Nothing was sent or changed. Have them take the new manifest. What they set is not in the state: 'drspass state distrust' marks every entry to be sent again, and 'drspass state move --done' ends the move.",
+            )
+            .class(ErrorClass::Failed)
+            .into());
+        }
+        if let Some(holder) = &former.holder {
+            return Err(Failure::new(
+                "drspass::lock::held",
+                format!("the state at {place} is held by {holder}"),
+                "Nothing was sent or changed. Run the command again when that run has ended.",
+            )
+            .class(ErrorClass::Locked)
+            .into());
+        }
+        former.copied = Some(CopiedFrom {
+            place,
+            serial: former.serial,
+            untouched: true,
+        });
+        snapshot.known = StoredState::Ours(former);
+        Ok(snapshot)
+    }
+
+    /// Returns the state at the former place; one that is gone has not gone on.
+    fn former_state(&self, from: &MovedFrom, keys: &StoreKeys) -> Result<Option<State>, OpError> {
+        let Some(store) = self.former_store(&from.place)? else {
+            return Err(Failure::new(
+                "drspass::place::remote",
+                format!("no remote of this clone is the former place, {}", from.place.name()),
+                "Nothing was sent or changed. Add the remote, or run 'drspass state move --done' where nobody writes there any more.",
+            )
+            .into());
+        };
+        match store.read_alone(&keys.clone().above(None)) {
+            Ok(snapshot) => Ok(match snapshot.known {
+                StoredState::Ours(state) => Some(state),
+                _ => None,
+            }),
+            Err(StoreError::NoBranch { .. }) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn former_store(&self, place: &SealedPlace) -> Result<Option<Store>, OpError> {
+        let branch = match place {
+            SealedPlace::File(path) => {
+                let path = self.resolve(Path::new(path));
+                return Ok(Some(Store::at(path)));
+            }
+            SealedPlace::Branch { branch, .. } => branch,
+        };
+        let own = match &self.config.state {
+            Place::Git(place) => Some(place.remote.as_str()),
+            Place::File(_) => None,
+        };
+        for remote in own.into_iter().chain(["origin"]) {
+            let named = Place::Git(GitPlace {
+                remote: remote.to_owned(),
+                branch: branch.clone(),
+            });
+            let store = self.store_of(&named);
+            if let Some(found) = store.branch()
+                && found.name().is_ok_and(|name| name == place.name())
+            {
+                return Ok(Some(store));
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Takes the state to another place. Returns the name of the place, with the serial there.
+pub fn relocate(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    rules: &UserRules,
+    runtime: &Runtime,
+    place: &Place,
+) -> Result<(String, u64), OpError> {
+    let store = root.store_of(place);
+    let name = match store.branch() {
+        Some(branch) => branch.name()?,
+        None => place.to_string(),
+    };
+    let (_, sealed, _) = parse_sealed(&root.decrypt(unlock)?, root.manifest_name())?;
+    rules.check_key(&sealed.fingerprint_key.id())?;
+    if sealed.state.name() == name {
+        if root.configured_place()? == name {
+            let help = "Nothing was changed. To end the move, run 'drspass state move --done'.";
+            return Err(OpError::unfit(
+                format!("the state is at {place} already"),
+                help,
+            ));
+        }
+        // Cut off before its last step.
+        write_config(root, place)?;
+        let serial = sealed.state.floor().map_or(0, |floor| floor.serial);
+        return Ok((name, serial));
+    }
+    if sealed.moved_from.is_some() {
+        let help = "Nothing was changed. Run 'drspass state move --done' first.";
+        return Err(OpError::unfit("a former move is not done", help));
+    }
+    let mut rewrite = Rewrite::open(root, unlock, rules, runtime.now)?;
+    root.store.ask_briefly(false);
+    let opened = &rewrite.opened;
+    let guard = root.lock(
+        &opened.sealed,
+        &opened.digest,
+        &(runtime.lock_info)("state move"),
+    )?;
+    let keys = root.store_keys(opened, rules)?;
+    let snapshot = root.store.read(&keys)?;
+    check_free(root, &snapshot)?;
+    let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
+    if snapshot.is_unsaved() {
+        return Err(OpError::unfit(
+            "the state has answers or a key that are not written yet",
+            "Nothing was changed. Run 'drspass apply' first, which writes them.",
+        ));
+    }
+    let Some(state) = snapshot.known.state() else {
+        let help = "Nothing was changed. Run 'drspass apply' first.";
+        return Err(OpError::unfit(
+            "there is no state of this manifest to move",
+            help,
+        ));
+    };
+    let from = MovedFrom {
+        place: sealed.state.clone(),
+        floor: Floor::of(state),
+    };
+    let there = copy(&store, &keys, state, &from, runtime)?;
+    testpoint::reach("move.after_copy");
+    let floor = Floor::of(&there);
+    let moved = match store.branch() {
+        Some(branch) => {
+            let (repository, branch) = branch.parts()?;
+            SealedPlace::Branch {
+                repository,
+                branch,
+                floor,
+            }
+        }
+        None => SealedPlace::File(place.to_string()),
+    };
+    rewrite.move_to(moved, Some(from));
+    let text = rewrite.text().to_owned();
+    rewrite.save(root, &text, &[])?;
+    testpoint::reach("move.after_manifest");
+    write_config(root, place)?;
+    drop(guard);
+    Ok((name, there.serial))
+}
+
+/// Writes the copy; one of this history that is there already was left by a move that was cut off.
+fn copy(
+    store: &Store,
+    keys: &StoreKeys,
+    state: &State,
+    from: &MovedFrom,
+    runtime: &Runtime,
+) -> Result<State, OpError> {
+    let keys = keys.clone().above(None);
+    let there = match store.read_alone(&keys) {
+        Ok(snapshot) => snapshot.known,
+        Err(StoreError::NoBranch { .. }) => StoredState::Absent,
+        Err(error) => return Err(error.into()),
+    };
+    if let StoredState::Ours(there) = there
+        && there.lineage == state.lineage
+    {
+        return Ok(there);
+    }
+    let mut copy = state.clone();
+    copy.copied = Some(CopiedFrom {
+        place: from.place.name(),
+        serial: state.serial,
+        untouched: true,
+    });
+    // A branch is created by one push, and the lock of the clone is taken already.
+    let _guard = match store.branch() {
+        Some(_) => None,
+        None => Some(store.lock(&(runtime.lock_info)("state move"))?),
+    };
+    store.create(&keys, &mut copy)?;
+    Ok(copy)
+}
+
+fn write_config(root: &Root, place: &Place) -> Result<(), OpError> {
+    let path = root.resolve(Path::new(CONFIG_FILE));
+    let bytes = files::read_unlinked(&path).map_err(OpError::read(CONFIG_FILE))?;
+    let text = std::str::from_utf8(&bytes).unwrap_or_default();
+    let text = with_state(text, place).ok_or_else(|| {
+        let help = format!("The state is copied and the manifest sealed for it. Write 'state: {place}' into {CONFIG_FILE}.");
+        OpError::unfit(format!("cannot change 'state' in the layout of {CONFIG_FILE}"), help)
+    })?;
+    files::replace_linked(&path, text.as_bytes()).map_err(OpError::write(CONFIG_FILE))
+}
+
+/// Ends a move: the former place is not read any more.
+pub fn end_move(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    rules: &UserRules,
+    runtime: &Runtime,
+) -> Result<String, OpError> {
+    let mut rewrite = Rewrite::open(root, unlock, rules, runtime.now)?;
+    root.store.ask_briefly(false);
+    let Some(from) = rewrite.opened.sealed.moved_from.clone() else {
+        return Err(OpError::unfit(
+            "no move is under way",
+            "Nothing was changed.",
+        ));
+    };
+    let keys = root.store_keys(&rewrite.opened, rules)?;
+    let here = root.store.read(&keys)?;
+    let taken = |it: &StateSnapshot| it.known.state().and_then(|state| state.copied.clone());
+    let copied = taken(&here);
+    if here.known.state().is_some_and(State::is_copy) {
+        // What was written at the former place since would be lost.
+        let newest = root.with_former(&rewrite.opened.sealed, &keys, here)?;
+        if taken(&newest) != copied {
+            return Err(OpError::unfit(
+                format!("the state at {} went on since the move", from.place.name()),
+                "Nothing was changed. Run 'drspass apply' first, which takes it along.",
+            ));
+        }
+    }
+    let state = rewrite.beside_state();
+    rewrite.move_to(state, None);
+    let text = rewrite.text().to_owned();
+    rewrite.save(root, &text, &[])?;
+    Ok(from.place.name())
+}

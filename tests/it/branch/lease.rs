@@ -1,0 +1,166 @@
+//! Who may send: one run at a time, whatever happens to the other.
+
+use std::process::Child;
+
+use rustix::process::Signal;
+
+use crate::support::around::started_up_to;
+use crate::support::branch::NAME;
+use crate::support::{J1, J2, Lab, Run, send_signal, wait_until};
+
+fn lab() -> Lab {
+    let mut lab = Lab::on_branch();
+    lab.configure("apply: { batch_size: 2, parallelism: 1 }");
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+    lab.push();
+    lab
+}
+
+const APPLY: [&str; 2] = ["apply", "--auto-approve"];
+
+/// An apply that has marked its entries and waits before its first request.
+fn stopped(lab: &Lab, more: &[(&str, &str)]) -> Child {
+    let mut command = lab.command(&APPLY);
+    command.envs(more.iter().copied());
+    let reached = lab.path("reached");
+    started_up_to(command, "apply.before_first_send", 1, &reached).0
+}
+
+fn goes_on(lab: &Lab, child: Child) -> Run {
+    lab.write("reached.go", "");
+    lab.wait(child)
+}
+
+#[test]
+fn a_run_that_was_taken_over_sends_nothing_when_it_wakes() {
+    let lab = lab();
+    let slept = lab.path("slept");
+    std::fs::write(&slept, "0").unwrap();
+    let first = stopped(&lab, &[("DRSPASS_TEST_SLEPT", slept.to_str().unwrap())]);
+    let clone = lab.cloned();
+    lab.run_in(&clone, &APPLY)
+        .exits(6)
+        .says("is held by run")
+        .says("Nothing was sent");
+    let mut second = lab.command(&[&APPLY[..], &["--lock-timeout", "60s"]].concat());
+    second
+        .current_dir(clone.path())
+        .env("DRSPASS_TEST_LEASE", "2");
+    lab.run_command(second).exits(0).says("2 applied");
+    let sent = lab.sent().len();
+    // It slept for ten minutes, which a clock that stands still in sleep would not tell.
+    std::fs::write(&slept, "600").unwrap();
+    let first = goes_on(&lab, first);
+    first
+        .exits(8)
+        .says("2 not sent")
+        .says("the lock on the state was lost");
+    assert_eq!(lab.sent().len(), sent, "nothing after the takeover");
+    lab.run_in(&clone, &["plan"]).exits(0).says("2 in sync");
+}
+
+#[test]
+fn a_run_whose_state_was_changed_by_another_ends_with_a_recovery_file() {
+    let lab = lab();
+    let first = stopped(&lab, &[]);
+    let id = lab.state()["body"]["holder"]["id"]
+        .as_str()
+        .unwrap()
+        .to_owned();
+    let clone = lab.cloned();
+    lab.run_in(&clone, &["lock", "release", "another"])
+        .exits(1)
+        .says("is held by run");
+    lab.run_in(&clone, &["lock", "release", &id]).exits(0);
+    let first = goes_on(&lab, first);
+    first.exits(8).says("2 applied").says(".recovery-");
+    // Its journal is here, so here nothing is lost; nothing of it is anywhere else.
+    lab.run_in(&clone, &["plan"])
+        .exits(0)
+        .says("2 to send again");
+    lab.run(&["plan"]).exits(0).says("2 in sync");
+    lab.apply(&[]).exits(0);
+    lab.run_in(&clone, &["plan"]).exits(0).says("2 in sync");
+}
+
+#[test]
+fn a_deleted_branch_during_an_apply_is_a_lost_lock() {
+    let lab = lab();
+    let first = stopped(&lab, &[]);
+    let tip = lab.tip();
+    lab.in_origin(&["update-ref", "-d", &format!("refs/heads/{NAME}")]);
+    goes_on(&lab, first).exits(8).says("2 applied");
+    // Put back as it was when the run began to send: what was sent is unknown, and its own run
+    // holds it.
+    lab.in_origin(&["update-ref", &format!("refs/heads/{NAME}"), &tip]);
+    let own = lab.own_folder();
+    let names = std::fs::read_dir(own)
+        .unwrap()
+        .map(|it| it.unwrap().file_name());
+    let file = names
+        .map(|name| name.into_string().unwrap())
+        .find(|name| name.contains(".recovery-"))
+        .unwrap();
+    let file = lab.own_folder().join(file);
+    lab.run(&["state", "recover", file.to_str().unwrap()])
+        .exits(0)
+        .says("recovered");
+    lab.run(&["plan"]).exits(0).says("2 in sync");
+    assert!(lab.state()["body"]["holder"].is_null());
+}
+
+#[test]
+fn a_foreign_file_pushed_during_an_apply_is_kept() {
+    let lab = lab();
+    let first = stopped(&lab, &[]);
+    let blob = lab.in_origin(&["hash-object", "-w", "HEAD"]);
+    let tip = lab.tip();
+    let state = lab.in_origin(&["rev-parse", &format!("{NAME}:drspass.state.json")]);
+    let tree = format!(
+        "100644 blob {}\tdrspass.state.json\n100644 blob {}\tnote",
+        state.trim(),
+        blob.trim()
+    );
+    let tree = lab.in_origin_with(&["mktree"], &tree);
+    let commit = lab.in_origin(&["commit-tree", "-p", &tip, "-m", "note", tree.trim()]);
+    lab.in_origin(&["update-ref", &format!("refs/heads/{NAME}"), commit.trim()]);
+    goes_on(&lab, first).exits(0).says("2 applied");
+    let files = lab.in_origin(&["ls-tree", "--name-only", NAME]);
+    assert_eq!(files, "drspass.state.json\nnote\n");
+    lab.run(&["plan"]).exits(1).says("is not a state branch");
+}
+
+#[test]
+fn what_is_known_is_written_while_the_run_still_sends() {
+    let mut lab = Lab::on_branch();
+    lab.configure("apply: { batch_size: 1, parallelism: 1 }");
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+    lab.push();
+    let slow = drspass::sim::FaultKind::Slow { millis: 4000 };
+    lab.sim.inject(drspass::sim::Fault::always(slow));
+    let mut command = lab.command(&APPLY);
+    command.env("DRSPASS_TEST_LEASE", "10");
+    let child = command.spawn().unwrap();
+    // Its first answer is on the branch before the last one came.
+    wait_until("a checkpoint", || {
+        let body = lab.state()["body"].clone();
+        let one = &body["entries"][format!("{J1}/source")]["applied"];
+        !one.is_null() && !body["holder"].is_null()
+    });
+    lab.wait(child).exits(0);
+    assert!(lab.state()["body"]["holder"].is_null());
+}
+
+#[test]
+fn an_interrupted_run_clears_its_lock() {
+    let lab = lab();
+    let slow = drspass::sim::FaultKind::Slow { millis: 800 };
+    lab.sim.inject(drspass::sim::Fault::always(slow));
+    let child = lab.command(&APPLY).spawn().unwrap();
+    lab.await_puts(1);
+    send_signal(child.id(), Signal::INT);
+    let run = lab.wait(child);
+    assert!(matches!(run.code, Some(3 | 4 | 130)), "{}", run.all());
+    assert!(lab.state()["body"]["holder"].is_null());
+    lab.apply(&[]).exits(0);
+}
