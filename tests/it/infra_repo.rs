@@ -101,6 +101,49 @@ fn no_job_of_a_change_request_has_access_to_a_key() {
 }
 
 #[test]
+fn only_the_apply_may_write_to_the_repository_and_only_drspass_has_the_token() {
+    let root = workflow("root.yml");
+    let rights = |job: &str| root.jobs[job].permissions.clone();
+    assert_eq!(rights("plan")["contents"], "read");
+    assert_eq!(rights("apply")["contents"], "write");
+    for name in WORKFLOWS {
+        let text = read(&format!(".github/workflows/{name}"));
+        assert!(text.contains("\npermissions:\n  contents: read\n") || name == "root.yml");
+        for (job, it) in &workflow(name).jobs {
+            assert!(
+                it.permissions.len() <= 1 && it.keeps_its_token(),
+                "{name}: {job}"
+            );
+        }
+        // In the variables of a step, which are indented by ten.
+        for line in text.lines().filter(|line| line.contains("github.token")) {
+            assert!(
+                line.starts_with("          DRSPASS_STATE_PASSWORD: "),
+                "{line}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_failed_apply_keeps_what_its_clone_knows() {
+    let pipeline = Pipeline::read(&read(".gitlab-ci.yml"));
+    let applies = pipeline
+        .jobs()
+        .filter(|(name, _)| name.starts_with("apply-"));
+    for (name, job) in applies {
+        let (when, paths) = job.kept();
+        assert_eq!(
+            (when, paths),
+            (Some("on_failure"), &[".git/drspass/".to_owned()][..]),
+            "{name}"
+        );
+    }
+    let root = read(".github/workflows/root.yml");
+    assert!(root.contains("          path: .git/drspass/**\n"));
+}
+
+#[test]
 fn each_root_has_one_apply_at_a_time_and_a_gate_before_it() {
     let root = workflow("root.yml");
     let apply = &root.jobs["apply"];
@@ -124,9 +167,8 @@ fn each_root_has_one_apply_at_a_time_and_a_gate_before_it() {
 }
 
 #[test]
-fn every_job_ends_by_itself_and_finds_its_state_in_a_container_too() {
+fn every_job_ends_by_itself() {
     for name in WORKFLOWS {
-        assert!(!read(&format!(".github/workflows/{name}")).contains("github.workspace"));
         for job in workflow(name).jobs.values() {
             let minutes = job.timeout_minutes;
             // A workflow that is called has limits of its own.
@@ -141,7 +183,8 @@ fn the_throw_away_key_is_marked_and_opens_both_manifests() {
     assert!(key.starts_with("# THROW-AWAY KEY"));
     let repository = Repository::new(&example());
     for environment in ["staging", "production"] {
-        let shown = repository.drspass(environment, &["validate"]);
+        // The repository that they are sealed for does not exist.
+        let shown = repository.drspass(environment, &["show"]);
         assert_eq!(shown.code, Some(0), "{}", shown.all());
     }
 }
@@ -269,7 +312,7 @@ fn the_workflows_of_github_are_walked_from_change_request_to_apply() {
 
 #[test]
 fn the_pipeline_of_gitlab_is_walked_from_merge_request_to_apply() {
-    let repository = Repository::resealed(&example());
+    let repository = Repository::with_state_project(&example());
     let pipeline = Pipeline::read(&read(".gitlab-ci.yml"));
     repository.change(
         "staging",
@@ -284,7 +327,7 @@ fn the_pipeline_of_gitlab_is_walked_from_merge_request_to_apply() {
         assert_eq!(run.code, 0, "{}", run.log);
     }
     repository.merge("request");
-    let secrets = repository.secrets("staging");
+    let secrets = with_state_project(&repository, repository.secrets("staging"));
     let commit = repository.head("main");
     let planned = gitlab::walk(
         &repository,
@@ -321,34 +364,87 @@ fn the_pipeline_of_gitlab_is_walked_from_merge_request_to_apply() {
     assert_eq!(repository.requests("staging"), sent);
 }
 
-#[test]
-fn a_state_that_cannot_be_pushed_fails_the_job_and_is_kept_as_an_artefact() {
-    let repository = Repository::resealed(&example());
-    repository.refuse_pushes();
-    let secrets = repository.secrets("staging");
-    let pipeline = Pipeline::read(&read(".gitlab-ci.yml"));
-    let job = |name, before| gitlab::walk(&repository, "main", &pipeline, name, &secrets, before);
-    let planned = job("plan-staging", None);
-    let run = job("apply-staging", Some(&planned));
-    assert_eq!(run.code, 1, "{}", run.log);
-    assert!(run.log.contains("3 applied"), "{}", run.log);
-    assert!(run.log.contains("THE STATE OF staging WAS NOT PUSHED"));
-    assert!(run.artifact(".state/drspass.state.json").exists());
-    assert!(!repository.has_branch("drspass-state/staging"));
+type Values = Vec<(String, String)>;
 
+/// The variables of a project whose states are in a repository of their own.
+fn with_state_project(repository: &Repository, secrets: Values) -> Values {
+    let project = repository.state_project().display().to_string();
+    let project = ("STATE_REPOSITORY".to_owned(), project);
+    [&[project], &secrets[..]].concat()
+}
+
+/// A plan job of GitHub, and the values that the apply job of it gets.
+fn planned(
+    repository: &Repository,
+    environment: &str,
+    secrets: &Values,
+) -> (github::Walked, Values) {
     let root = workflow("root.yml");
-    let inputs = [("inputs.environment", "production")];
-    let secrets = repository.secrets("production");
-    let planned = github::walk(&repository, "main", &root.jobs["plan"], &inputs, &secrets);
-    let outputs = planned.outputs(&root.jobs["plan"]);
+    let inputs = [("inputs.environment", environment)];
+    let planned = github::walk(repository, "main", &root.jobs["plan"], &inputs, secrets);
+    assert_eq!(planned.code, 0, "{}", planned.log);
+    let mut outputs = planned.outputs(&root.jobs["plan"]);
+    let plan_id = outputs.remove("plan_id").unwrap();
     let values = [
-        ("inputs.environment", "production"),
-        ("needs.plan.outputs.plan_id", outputs["plan_id"].as_str()),
+        ("inputs.environment", environment.to_owned()),
+        ("needs.plan.outputs.plan_id", plan_id),
+        ("has_changes", outputs.remove("has_changes").unwrap()),
     ];
-    let apply = &root.jobs["apply"];
-    let run = github::walk_with(&repository, "main", apply, &values, &secrets, &planned);
+    let values = values.map(|(name, value)| (name.to_owned(), value));
+    (planned, values.into())
+}
+
+fn as_texts(values: &Values) -> Vec<(&str, &str)> {
+    values
+        .iter()
+        .map(|(name, value)| (&**name, &**value))
+        .collect()
+}
+
+#[test]
+fn where_the_state_cannot_be_pushed_nothing_is_sent() {
+    let repository = Repository::resealed(&example());
+    let secrets = repository.secrets("staging");
+    let (plan, values) = planned(&repository, "staging", &secrets);
+    repository.take_pushes(0);
+    let apply = &workflow("root.yml").jobs["apply"];
+    let values = as_texts(&values);
+    let run = github::walk_with(&repository, "main", apply, &values, &secrets, &plan);
     assert_eq!(run.code, 1, "{}", run.log);
-    assert!(run.artifact(".state/drspass.state.json").exists());
+    assert!(run.log.contains("drspass::place::refused"), "{}", run.log);
+    assert!(repository.requests("staging").is_empty());
+    assert!(repository.state("staging")["body"]["holder"].is_null());
+}
+
+#[test]
+fn what_was_sent_and_not_saved_is_recovered_from_the_artefact() {
+    let repository = Repository::resealed(&example());
+    let secrets = repository.secrets("staging");
+    let (plan, values) = planned(&repository, "staging", &secrets);
+    // The marks, and not the outcomes.
+    repository.take_pushes(1);
+    let apply = &workflow("root.yml").jobs["apply"];
+    let values = as_texts(&values);
+    let run = github::walk_with(&repository, "main", apply, &values, &secrets, &plan);
+    assert_eq!(run.code, 8, "{}", run.log);
+    assert!(run.log.contains("3 applied"), "{}", run.log);
+    let who = &repository.state("staging")["body"]["holder"]["who"];
+    assert_eq!(who, "reviewer");
+
+    repository.take_pushes(99);
+    let runner = Runner::clone_of(&repository, "main");
+    Runner::copy(&run.artifact(""), &runner.beside("left"));
+    // Its journal alone says what was applied, in a clone that has it.
+    let holds = Runner::clone_of(&repository, "main");
+    Runner::copy(&run.artifact(""), &holds.path(".git/drspass"));
+    let seen = holds.sh("drspass -C envs/staging plan", &secrets);
+    assert!(seen.stdout.contains("3 in sync"), "{}", seen.all());
+    let script = "drspass -C envs/staging state recover \
+         \"$(ls \"$PWD\"/../left/*/drspass.state.json.recovery-*)\"";
+    let recovered = runner.sh(script, &secrets);
+    assert_eq!(recovered.code, Some(0), "{}", recovered.all());
+    let (_, values) = planned(&repository, "staging", &secrets);
+    assert_eq!(values[2].1, "false", "all is in sync");
 }
 
 #[test]
@@ -435,56 +531,65 @@ fn a_reverted_manifest_is_planned_where_that_is_asked_for_and_then_applied() {
     assert!(sim.holds(job, "source", "made-up staging #1"));
 }
 
-#[test]
-fn a_runner_that_keeps_its_clone_can_begin_a_state_twice() {
-    let repository = Repository::resealed(&example());
-    let runner = Runner::clone_of(&repository, "main");
-    for _ in 0..2 {
-        let run = runner.sh("ci/state.sh fetch staging && ci/state.sh push staging", &[]);
-        assert_eq!(run.code, Some(0), "{}", run.all());
-        let run = runner.sh("ci/state.sh fetch staging", &[]);
-        assert!(
-            run.stderr.contains("left from another job"),
-            "{}",
-            run.all()
-        );
-        fs::remove_dir_all(runner.path(".state")).unwrap();
-    }
-    let run = runner.sh("ci/state.sh fetch", &[]);
-    assert_eq!(run.code, Some(64), "{}", run.all());
-    assert!(run.stderr.contains("use: ci/state.sh"), "{}", run.all());
+/// Short, and long enough for a slow machine: a run sends for half of it.
+const LEASE: &str = "6";
+
+fn with_short_lease(secrets: &Values) -> Values {
+    let lease = ("DRSPASS_TEST_LEASE".to_owned(), LEASE.to_owned());
+    [&secrets[..], &[lease]].concat()
 }
 
 #[test]
-fn a_runner_that_is_lost_after_the_first_send_leaves_a_rerun_that_does_no_harm() {
+fn after_a_lost_runner_of_github_the_next_pipeline_knows_what_may_have_been_sent() {
     let repository = Repository::resealed(&example());
-    let root = workflow("root.yml");
     let secrets = repository.secrets("production");
-    let inputs = [("inputs.environment", "production")];
-    let planned = github::walk(&repository, "main", &root.jobs["plan"], &inputs, &secrets);
-    let outputs = planned.outputs(&root.jobs["plan"]);
-    let values = [
-        ("inputs.environment", "production"),
-        ("needs.plan.outputs.plan_id", outputs["plan_id"].as_str()),
-    ];
-    let apply = &root.jobs["apply"];
-    github::lose_runner(&repository, "main", apply, &values, &secrets, &planned);
+    let apply = &workflow("root.yml").jobs["apply"];
+    let (plan, values) = planned(&repository, "production", &secrets);
+    let values = as_texts(&values);
+    // It got an answer, and no one else will ever see it.
+    let place = "journal.after_append:1";
+    github::lose_runner(&repository, apply, &values, &secrets, &plan, place);
     let lost = repository.requests("production").concat();
     assert!(!lost.is_empty(), "it had sent");
-    assert!(!repository.has_branch("drspass-state/production"));
+    let holder = &repository.state("production")["body"]["holder"];
+    assert_eq!(holder["who"], "reviewer");
 
-    // What is known then: nothing of that apply. The plan is the same as before.
-    let again = github::walk(&repository, "main", &root.jobs["plan"], &inputs, &secrets);
-    let known = again.outputs(&root.jobs["plan"]);
-    assert_eq!(known["change_id"], outputs["change_id"]);
-    // The same plan may be applied, and what it sends again was set before.
-    let run = github::walk_with(&repository, "main", apply, &values, &secrets, &planned);
+    let (plan, values) = planned(&repository, "production", &secrets);
+    let unknown = "outcome of the last attempt unknown";
+    assert!(plan.summary.contains(unknown), "{}", plan.summary);
+    assert!(plan.log.contains("4 to send again"), "{}", plan.log);
+    let secrets = with_short_lease(&secrets);
+    let values = as_texts(&values);
+    let run = github::walk_with(&repository, "main", apply, &values, &secrets, &plan);
     assert_eq!(run.code, 0, "{}", run.log);
+    assert!(run.log.contains("took over from a lost run"), "{}", run.log);
     let sent = repository.requests("production").concat();
     assert!(lost.iter().all(|entry| sent[lost.len()..].contains(entry)));
     let jobs = repository.jobs("production");
     let sim = repository.sim("production");
     assert!(sim.holds(&jobs[1], "destination", "made-up production #3"));
-    let planned = github::walk(&repository, "main", &root.jobs["plan"], &inputs, &secrets);
-    assert_eq!(planned.outputs(&root.jobs["plan"])["has_changes"], "false");
+    let (_, values) = planned(&repository, "production", &secrets);
+    assert_eq!(values[2].1, "false");
+}
+
+#[test]
+fn after_a_lost_runner_of_gitlab_the_retried_job_ends_what_it_began() {
+    let repository = Repository::with_state_project(&example());
+    let secrets = with_state_project(&repository, repository.secrets("production"));
+    let pipeline = Pipeline::read(&read(".gitlab-ci.yml"));
+    let job = |name, before, secrets: &Values| {
+        gitlab::walk(&repository, "main", &pipeline, name, secrets, before)
+    };
+    let planned = job("plan-production", None, &secrets);
+    let name = "apply-production";
+    let place = "journal.before_append:1";
+    gitlab::lose_runner(&repository, &pipeline, name, &secrets, &planned, place);
+    let lost = repository.requests("production").concat();
+    assert!(!lost.is_empty(), "it had sent");
+    // The retry has the same plan, whose marks are in the state.
+    let run = job(name, Some(&planned), &with_short_lease(&secrets));
+    assert_eq!(run.code, 0, "{}", run.log);
+    assert!(run.log.contains("took over from a lost run"), "{}", run.log);
+    let planned = job("plan-production", None, &secrets);
+    assert!(planned.log.contains("4 in sync"), "{}", planned.log);
 }

@@ -2,15 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::Stdio;
 
 use serde::Deserialize;
 use tempfile::TempDir;
 
 use super::repository::{Repository, Runner};
-use crate::support::wait_until;
 
 #[derive(Deserialize)]
 pub(super) struct Workflow {
@@ -39,6 +36,8 @@ pub(super) struct Job {
     pub(super) environment: Option<String>,
     pub(super) secrets: Option<String>,
     pub(super) uses: Option<String>,
+    #[serde(default)]
+    pub(super) permissions: BTreeMap<String, String>,
     pub(super) concurrency: Option<Concurrency>,
     #[serde(rename = "timeout-minutes")]
     pub(super) timeout_minutes: Option<u32>,
@@ -91,6 +90,10 @@ struct Step {
 #[derive(Default, Deserialize)]
 struct With {
     path: Option<String>,
+    #[serde(default, rename = "persist-credentials")]
+    persist_credentials: Option<bool>,
+    #[serde(default, rename = "include-hidden-files")]
+    include_hidden_files: bool,
 }
 
 impl Workflow {
@@ -116,6 +119,22 @@ impl Workflow {
 }
 
 impl Job {
+    /// Whether the token of the job is in no file of a checkout, and where its artefacts are from
+    /// hidden folders, that this is meant.
+    pub(super) fn keeps_its_token(&self) -> bool {
+        self.steps.iter().all(|step| {
+            let action = step.uses.as_deref().unwrap_or_default();
+            let is_hidden = step
+                .with
+                .path
+                .as_ref()
+                .is_some_and(|path| path.starts_with('.'));
+            let is_checkout = action.starts_with("actions/checkout");
+            (!is_checkout || step.with.persist_credentials == Some(false))
+                && is_hidden == step.with.include_hidden_files
+        })
+    }
+
     pub(super) fn matrix(&self, name: &str) -> Vec<String> {
         self.strategy.matrix[name].clone()
     }
@@ -162,6 +181,13 @@ fn filled(text: &str, values: &[(&str, &str)], secrets: &[(String, String)]) -> 
         };
         text = text.replace(&format!("${{{{ {kind}.{name} }}}}"), value);
     }
+    // A repository on disk asks for no login.
+    for (name, value) in [
+        ("github.token", "made-up-token"),
+        ("github.actor", "reviewer"),
+    ] {
+        text = text.replace(&format!("${{{{ {name} }}}}"), value);
+    }
     // What is lacking is empty, as on a real runner.
     for name in [
         "secrets.OS_ACCESS_KEY",
@@ -198,24 +224,23 @@ pub(super) fn walk_with(
     steps(repository, at, job, values, secrets, Some(before), None)
 }
 
-/// Walks a job whose machine is lost, folder and all, once its first answer was
-/// recorded.
+/// Walks a job whose machine is lost, folder and all, at a place of the program.
 pub(super) fn lose_runner(
     repository: &Repository,
-    at: &str,
     job: &Job,
     values: &[(&str, &str)],
     secrets: &[(String, String)],
     before: &Walked,
+    place: &str,
 ) {
-    let place = "journal.after_append:1";
+    let before = Some(before);
     steps(
         repository,
-        at,
+        "main",
         job,
         values,
         secrets,
-        Some(before),
+        before,
         Some(place),
     );
 }
@@ -245,8 +270,7 @@ fn steps(
     for step in &job.steps {
         let runs = match step.condition.as_deref() {
             None => walked.code == 0,
-            Some("always()") => true,
-            Some("failure()") => walked.code != 0,
+            Some("failure() || cancelled()") => walked.code != 0,
             Some(other) => panic!("{other} is not known here"),
         };
         if !runs {
@@ -273,14 +297,12 @@ fn steps(
         for (name, value) in job.env.iter().chain(&step.env) {
             env.push((name.clone(), filled(value, values, secrets)));
         }
-        // The login of the walk, where the step has one.
+        // The login of the walk, and how long its lease is, where the step has a login.
         if step.env.contains_key("OS_ACCESS_KEY") {
-            env.extend(
-                secrets
-                    .iter()
-                    .filter(|(name, _)| name == "OS_TOKEN")
-                    .cloned(),
-            );
+            let of_walk = |(name, _): &&(String, String)| {
+                ["OS_TOKEN", "DRSPASS_TEST_LEASE"].contains(&name.as_str())
+            };
+            env.extend(secrets.iter().filter(of_walk).cloned());
             env.retain(|(name, _)| {
                 !name.starts_with("OS_ACCESS") && !name.starts_with("OS_SECRET")
             });
@@ -288,7 +310,7 @@ fn steps(
         let script = step.run.as_deref().expect("a step runs something");
         assert!(!script.contains("${{"), "values come in by variables alone");
         if let (Some(place), true) = (lost_at, script.contains(" apply ")) {
-            lose(&runner, script, env, place);
+            runner.lose(script, &env, place);
             return walked;
         }
         let run = runner.sh(script, &env);
@@ -310,9 +332,15 @@ fn act(action: &str, path: &str, runner: &Runner, walked: &Walked, before: Optio
     match name {
         "actions/checkout" => {}
         "actions/upload-artifact" => {
-            let from = runner.path(path);
-            let file = from.file_name().unwrap();
-            Runner::copy(&from, &walked.artifacts.path().join(file));
+            // What comes before the first wildcard is not part of the artefact.
+            match path.strip_suffix("/**") {
+                Some(folder) => Runner::copy(&runner.path(folder), walked.artifacts.path()),
+                None => {
+                    let from = runner.path(path);
+                    let file = from.file_name().unwrap();
+                    Runner::copy(&from, &walked.artifacts.path().join(file));
+                }
+            }
         }
         "actions/download-artifact" => {
             let kept = before
@@ -323,26 +351,6 @@ fn act(action: &str, path: &str, runner: &Runner, walked: &Walked, before: Optio
         }
         other => panic!("{other} is not known here"),
     }
-}
-
-/// Stops the command at a place, and ends it and all that belongs to it there.
-fn lose(runner: &Runner, script: &str, mut env: Vec<(String, String)>, place: &str) {
-    let reached: PathBuf = runner.beside("reached");
-    env.push((
-        "DRSPASS_TEST_STOP_AT".to_owned(),
-        format!("{place}:{}", reached.display()),
-    ));
-    let mut command = runner.command(script, &env);
-    command
-        .process_group(0)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    wait_until(place, || reached.exists());
-    let group = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
-    child.wait().unwrap();
 }
 
 /// The outputs in the file of a step: `name=value`, or a block up to a delimiter.

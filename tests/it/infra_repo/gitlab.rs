@@ -59,8 +59,6 @@ pub(super) struct Job {
     variables: BTreeMap<String, String>,
     script: Vec<String>,
     #[serde(default)]
-    after_script: Vec<String>,
-    #[serde(default)]
     artifacts: Artifacts,
 }
 
@@ -79,6 +77,7 @@ pub(super) struct Environment {
 
 #[derive(Clone, Default, Deserialize)]
 struct Artifacts {
+    when: Option<String>,
     #[serde(default)]
     paths: Vec<String>,
     #[serde(default)]
@@ -121,8 +120,13 @@ impl Job {
             .collect()
     }
 
-    pub(super) fn scripts(&self) -> Vec<String> {
-        [&self.script[..], &self.after_script[..]].concat()
+    pub(super) fn scripts(&self) -> &[String] {
+        &self.script
+    }
+
+    /// What is kept of a job, by its condition.
+    pub(super) fn kept(&self) -> (Option<&str>, &[String]) {
+        (self.artifacts.when.as_deref(), &self.artifacts.paths)
     }
 }
 
@@ -139,8 +143,7 @@ impl Walked {
     }
 }
 
-/// Walks a job: its scripts, whose first failure ends them, and what comes after in
-/// any case.
+/// Walks a job: its scripts, whose first failure ends them.
 pub(super) fn walk(
     repository: &Repository,
     at: &str,
@@ -149,35 +152,60 @@ pub(super) fn walk(
     secrets: &[(String, String)],
     before: Option<&Walked>,
 ) -> Walked {
+    scripts(repository, at, pipeline, name, secrets, (before, None))
+}
+
+/// Walks an apply whose machine is lost, folder and all, at a place of the program.
+pub(super) fn lose_runner(
+    repository: &Repository,
+    pipeline: &Pipeline,
+    name: &str,
+    secrets: &[(String, String)],
+    before: &Walked,
+    place: &str,
+) {
+    let lost = (Some(before), Some(place));
+    scripts(repository, "main", pipeline, name, secrets, lost);
+}
+
+fn scripts(
+    repository: &Repository,
+    at: &str,
+    pipeline: &Pipeline,
+    name: &str,
+    secrets: &[(String, String)],
+    (before, lost_at): (Option<&Walked>, Option<&str>),
+) -> Walked {
     let job = &pipeline.jobs[name];
     let runner = Runner::clone_of(repository, at);
     if let Some(before) = before {
         Runner::copy(before.artifacts.path(), &runner.checkout());
     }
-    let mut env: Vec<(String, String)> = secrets.to_vec();
-    let project = runner.checkout().display().to_string();
+    let mut env = Vec::new();
     for (name, value) in pipeline.variables.iter().chain(&job.variables) {
-        env.push((name.clone(), value.replace("$CI_PROJECT_DIR", &project)));
+        env.push((
+            name.clone(),
+            value.replace("$GITLAB_USER_LOGIN", "reviewer"),
+        ));
     }
+    // Those of the project win over those of the file.
+    env.extend(secrets.to_vec());
     let mut walked = Walked {
         code: 0,
         log: String::new(),
         artifacts: TempDir::new().unwrap(),
     };
-    let run = |script: &String, walked: &mut Walked| {
+    for script in pipeline.before_script.iter().chain(&job.script) {
+        if let (Some(place), true) = (lost_at, script.contains(" apply ")) {
+            runner.lose(script, &env, place);
+            return walked;
+        }
         let run = runner.sh(script, &env);
         walked.log.push_str(&format!("$ {script}\n{}\n", run.all()));
-        run.code.unwrap()
-    };
-    for script in pipeline.before_script.iter().chain(&job.script) {
-        walked.code = run(script, &mut walked);
+        walked.code = run.code.unwrap();
         if walked.code != 0 {
             break;
         }
-    }
-    // GitLab does not look at how these end.
-    for script in &job.after_script {
-        run(script, &mut walked);
     }
     let environment = &job.variables["ENVIRONMENT"];
     let kept = job

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use drspass::sim::{JobSpec, SimConfig, Simulator};
 use tempfile::TempDir;
 
-use crate::support::{Run, TOKEN};
+use crate::support::{Run, TOKEN, wait_until};
 
 const ENVIRONMENTS: [&str; 2] = ["staging", "production"];
 
@@ -82,9 +83,25 @@ impl Repository {
         repository
     }
 
-    /// The same, each environment sealed for a simulator of its own.
+    /// The same, each environment sealed for a simulator of its own and for a state on a branch
+    /// of the same repository.
     pub(super) fn resealed(example: &Path) -> Self {
+        Self::sealed_for(example, "origin")
+    }
+
+    /// The same, with the states in a repository of their own.
+    pub(super) fn with_state_project(example: &Path) -> Self {
+        Self::sealed_for(example, "state")
+    }
+
+    fn sealed_for(example: &Path, remote: &str) -> Self {
         let mut repository = Self::new(example);
+        let project = repository.state_project();
+        let project = project.to_str().unwrap();
+        repository.git(&["init", "--quiet", "--bare", project]);
+        repository.git(&["config", "remote.state.url", project]);
+        // The first branch of a repository becomes its default one, which no state may be on.
+        repository.git(&["push", "--quiet", "state", "main"]);
         for environment in ENVIRONMENTS {
             let jobs = repository.jobs(environment);
             let sim = Simulator::start(SimConfig {
@@ -93,7 +110,7 @@ impl Repository {
                 ..SimConfig::default()
             })
             .unwrap();
-            repository.reseal(environment, &sim);
+            repository.reseal(environment, &sim, remote);
             repository.sims.insert(environment, sim);
         }
         repository.commit("Sealed for simulators");
@@ -101,7 +118,7 @@ impl Repository {
         repository
     }
 
-    fn reseal(&self, environment: &str, sim: &Simulator) {
+    fn reseal(&self, environment: &str, sim: &Simulator, remote: &str) {
         let folder = self.work().join("envs").join(environment);
         let plain = self.drspass(environment, &["decrypt"]).stdout;
         let (head, rest) = plain.split_once("sealed:\n").unwrap();
@@ -114,6 +131,8 @@ impl Repository {
             fs::remove_file(folder.join(name)).unwrap();
         }
         let config = fs::read_to_string(folder.join("drspass.yaml")).unwrap();
+        assert!(config.contains("state: \"git:origin/drspass-state/"));
+        let config = config.replace("git:origin/", &format!("git:{remote}/"));
         let target = format!(
             "  project_id: \"{}\"\n  endpoint: \"{url}\"\n  auth_url: \"{url}/v3\"",
             sim.project_id(),
@@ -142,9 +161,6 @@ impl Repository {
         let run = self.drspass(environment, &["encrypt", "plain.yaml"]);
         fs::remove_file(folder.join("plain.yaml")).unwrap();
         assert_eq!(run.code, Some(0), "{}", run.all());
-        for name in ["drspass.state.json.lock", "drspass.state.json.backup"] {
-            let _ = fs::remove_file(folder.join(name));
-        }
     }
 
     fn home(&self) -> PathBuf {
@@ -155,8 +171,13 @@ impl Repository {
         self.dir.path().join("work")
     }
 
-    pub(super) fn origin(&self) -> PathBuf {
+    fn origin(&self) -> PathBuf {
         self.dir.path().join("origin.git")
+    }
+
+    /// The repository that has nothing but states.
+    pub(super) fn state_project(&self) -> PathBuf {
+        self.dir.path().join("state.git")
     }
 
     #[track_caller]
@@ -264,20 +285,25 @@ impl Repository {
         self.git(&["push", "--quiet", "origin", "main"]);
     }
 
-    /// From now on nothing may be pushed to the origin.
-    pub(super) fn refuse_pushes(&self) {
+    /// From now on, only so many pushes to the origin are taken.
+    pub(super) fn take_pushes(&self, count: usize) {
         let hook = self.origin().join("hooks/pre-receive");
-        fs::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
+        let script = format!("#!/bin/sh\necho >>pushes; test \"$(wc -l <pushes)\" -le {count}\n");
+        fs::write(&hook, script).unwrap();
         fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+        let _ = fs::remove_file(self.origin().join("pushes"));
     }
 
     pub(super) fn head(&self, branch: &str) -> String {
         self.git(&["rev-parse", branch])
     }
 
-    pub(super) fn has_branch(&self, branch: &str) -> bool {
-        let found = self.git(&["ls-remote", "--heads", "origin", branch]);
-        !found.is_empty()
+    /// The state of an environment, as its branch of the origin has it.
+    pub(super) fn state(&self, environment: &str) -> serde_json::Value {
+        let origin = self.origin();
+        let file = format!("drspass-state/{environment}:drspass.state.json");
+        let state = self.git(&["--git-dir", origin.to_str().unwrap(), "show", &file]);
+        serde_json::from_str(&state).unwrap()
     }
 }
 
@@ -325,6 +351,24 @@ impl Runner {
 
     pub(super) fn sh(&self, script: &str, env: &[(String, String)]) -> Run {
         finished(self.command(script, env))
+    }
+
+    /// Stops the command of a step at a place, and ends it and all that belongs to it there.
+    pub(super) fn lose(&self, script: &str, env: &[(String, String)], place: &str) {
+        let reached = self.beside("reached");
+        let stop = format!("{place}:{}", reached.display());
+        let mut command = self.command(script, env);
+        command
+            .env("DRSPASS_TEST_STOP_AT", stop)
+            .process_group(0)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        wait_until(place, || reached.exists());
+        let group = rustix::process::Pid::from_child(&child);
+        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).unwrap();
+        child.wait().unwrap();
     }
 
     fn in_folder(&self, folder: &Path, script: &str, env: &[(String, String)]) -> Run {

@@ -1,4 +1,4 @@
-//! The scripts of the pipelines, where a machine is not as new as that of a pipeline.
+//! The script of the pipelines, and the workflow that makes a release.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -8,7 +8,6 @@ use std::process::Command;
 use tempfile::TempDir;
 
 use super::read;
-use super::repository::{Repository, Runner};
 
 fn program(path: &Path, text: &str) {
     fs::write(path, format!("#!/bin/sh\n{text}\n")).unwrap();
@@ -103,61 +102,5 @@ fn the_release_is_built_with_pinned_actions_and_few_rights() {
         "SHA256SUMS",
     ] {
         assert!(text.contains(tag), "{tag}");
-    }
-}
-
-#[test]
-fn the_state_is_kept_as_it_is_whatever_git_does_with_files_of_a_developer() {
-    let repository = Repository::new(&super::example());
-    let runner = Runner::clone_of(&repository, "main");
-    let hooks = runner.beside("hooks");
-    fs::create_dir(&hooks).unwrap();
-    for hook in ["pre-commit", "commit-msg", "pre-push", "post-checkout"] {
-        program(&hooks.join(hook), "echo refused >&2; exit 1");
-    }
-    let settings = format!(
-        "git config core.hooksPath '{}'; git config commit.gpgSign true; \
-         git config push.gpgSign true; git config gpg.program false; \
-         git config core.autocrlf true; echo '* text eol=crlf' >../attributes; \
-         git config core.attributesFile ../attributes",
-        hooks.display()
-    );
-    for script in [
-        settings.as_str(),
-        "ci/state.sh fetch staging",
-        "echo '{}' >.state/drspass.state.json",
-        "ci/state.sh push staging",
-        "git worktree remove --force .state",
-        "ci/state.sh fetch staging",
-        "test \"$(od -An -c .state/drspass.state.json | tr -d ' ')\" = '{}\\n'",
-    ] {
-        let run = runner.sh(script, &[]);
-        assert_eq!(run.code, Some(0), "{script}: {}", run.all());
-    }
-    assert!(repository.has_branch("drspass-state/staging"));
-}
-
-#[test]
-fn fetching_the_state_leaves_a_clone_as_deep_as_it_was() {
-    let repository = Repository::new(&super::example());
-    let runner = Runner::clone_of(&repository, "main");
-    let origin = format!("file://{}", repository.origin().display());
-    for script in [
-        // Two states, so that there is something to be shallow about.
-        "ci/state.sh fetch staging",
-        "echo 1 >.state/drspass.state.json",
-        "ci/state.sh push staging",
-        "echo 2 >.state/drspass.state.json",
-        "ci/state.sh push staging",
-        "git worktree remove --force .state",
-        &format!("git remote set-url origin '{origin}'"),
-        "ci/state.sh fetch staging",
-        "test \"$(git rev-parse --is-shallow-repository)\" = false",
-        &format!("git clone --quiet --depth 1 '{origin}' ../shallow"),
-        "cd ../shallow; ci/state.sh fetch staging; cat .state/drspass.state.json",
-        "test \"$(git -C ../shallow rev-list --count --all)\" = 2",
-    ] {
-        let run = runner.sh(script, &[]);
-        assert_eq!(run.code, Some(0), "{script}: {}", run.all());
     }
 }
