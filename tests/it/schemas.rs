@@ -2,6 +2,7 @@
 //! program takes, refuse what it refuses as far as a schema can say it, and have words
 //! for every field.
 
+mod branch;
 mod scenario;
 
 use std::fs;
@@ -201,6 +202,17 @@ fn source(lines: &str) -> String {
     format!("version: 1\njobs:\n  {J1}:\n    source: {{ {lines} }}\n")
 }
 
+/// A manifest without jobs, with a change of its sealed part.
+fn sealed(change: (&str, &str)) -> String {
+    let text = "version: 1\njobs: {}\nsealed:\n  \
+        fingerprint_key: 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8='\n  \
+        endpoint: 'https://a'\n  project_id: 'p'\n  auth_url: 'https://a/v3'\n  \
+        recipients: ['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p']\n  state: { file: a.json }\n  index: true\n  \
+        revision: 1\n  written: '2026-11-29T14:03:22Z'\n";
+    assert!(text.contains(change.0));
+    text.replacen(change.0, change.1, 1)
+}
+
 #[test]
 fn the_schema_of_the_manifest_agrees_with_the_program() {
     let schema = schema("manifest");
@@ -295,15 +307,6 @@ fn the_schema_of_the_manifest_agrees_with_the_program() {
             format!("version: 1\njobs: {{}}\ncredentials: {{ {id}: {{ password: 'x' }} }}\n");
         taken += usize::from(check(&credentials));
     }
-    let sealed = |change: (&str, &str)| {
-        let text = "version: 1\njobs: {}\nsealed:\n  \
-            fingerprint_key: 'AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8='\n  \
-            endpoint: 'https://a'\n  project_id: 'p'\n  auth_url: 'https://a/v3'\n  \
-            recipients: ['age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p']\n  state: { file: a.json }\n  index: true\n  \
-            revision: 1\n  written: '2026-11-29T14:03:22Z'\n";
-        assert!(text.contains(change.0));
-        text.replacen(change.0, change.1, 1)
-    };
     for change in [
         ("", ""),
         ("Hh8=", "Hh9="),
