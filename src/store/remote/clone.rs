@@ -300,18 +300,12 @@ pub fn login_of(url: &str, username: &str, password: &Secret) -> Setting {
     (name, format!("Authorization: Basic {login}"))
 }
 
-/// Returns whether settings alone log in at this address.
-pub fn has_login(git: &GitRunner, settings: &[Setting], url: &str) -> Result<bool, Failure> {
-    let alone = git.with_only(settings);
-    let value = |name: &str| {
-        let args = ["config", "--get-urlmatch", name, url];
-        let output = alone.run(GitUse::Local, &args, LIMIT)?;
-        Ok(String::from_utf8_lossy(&output.stdout)
-            .trim()
-            .to_ascii_lowercase())
-    };
-    Ok(value("http.extraheader")?.starts_with("authorization:")
-        || !value("credential.helper")?.is_empty())
+/// Returns the value that a setting has for an address.
+pub fn value_at(git: &GitRunner, name: &str, url: &str) -> Result<Option<String>, Failure> {
+    let args = ["config", "--get-urlmatch", name, url];
+    let output = git.run(GitUse::Local, &args, LIMIT)?;
+    let value = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    Ok((!value.is_empty()).then_some(value))
 }
 
 /// Returns an ssh command that asks for nothing, `None` if the present one is not a plain ssh.
@@ -344,4 +338,73 @@ pub fn quiet_ssh(env: &GitRunner, settings: &[Setting]) -> Option<String> {
         && !command.contains(['|', '&', ';', '`', '$', '(', '<', '>', '\n', '#'])
         && !command.to_ascii_lowercase().contains("batchmode");
     is_plain.then(|| format!("{command} -oBatchMode=yes"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn quiet(vars: &[(&str, &str)], settings: &[(&str, &str)]) -> Option<String> {
+        let vars = vars.iter().map(|(name, value)| (name.into(), value.into()));
+        let env = ChildEnv::of_git(vars);
+        let git = GitRunner::new("/usr/bin/git".into(), &env, "/".into());
+        let settings = settings.iter();
+        let settings: Vec<Setting> = settings
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        quiet_ssh(&git, &settings)
+    }
+
+    #[test]
+    fn only_a_plain_ssh_is_told_to_ask_nothing() {
+        let quieted = |text: &str| Some(format!("{text} -oBatchMode=yes"));
+        assert_eq!(quiet(&[], &[]), quieted("ssh"));
+        let set = [
+            ("core.sshcommand", "ssh -v"),
+            ("core.sshcommand", "/bin/ssh -i 'my key'"),
+        ];
+        assert_eq!(quiet(&[], &set), quieted("/bin/ssh -i 'my key'"));
+        let given = [("GIT_SSH_COMMAND", "ssh -F file")];
+        assert_eq!(quiet(&given, &set), quieted("ssh -F file"));
+        assert_eq!(quiet(&[("GIT_SSH", "/opt/wrapper")], &[]), None);
+        assert_eq!(quiet(&[("GIT_SSH_VARIANT", "plink")], &[]), None);
+        assert_eq!(quiet(&[], &[("ssh.variant", "simple")]), None);
+        for command in [
+            "wrapper ssh",
+            "ssh -oBatchMode=no",
+            "ssh; true",
+            "ssh \"$KEY\"",
+            "",
+        ] {
+            assert_eq!(
+                quiet(&[("GIT_SSH_COMMAND", command)], &[]),
+                None,
+                "{command}"
+            );
+        }
+    }
+
+    #[test]
+    fn settings_of_connections_are_handed_on_and_those_of_a_remote_renamed() {
+        let own = |name: &str| (name.to_owned(), "value".to_owned());
+        let names = [
+            "core.hookspath",
+            "core.sshcommand",
+            "credential.https://h.helper",
+            "http.sslcainfo",
+            "remote.origin.proxy",
+            "remote.other.proxy",
+            "url.x.insteadof",
+            "alias.push",
+        ];
+        let kept = of_connections(names.map(own).to_vec(), "origin", "https://h/x");
+        let names: Vec<&str> = kept.iter().map(|(name, _)| &**name).collect();
+        let expected = [
+            "core.sshcommand",
+            "credential.https://h.helper",
+            "http.sslcainfo",
+            "http.https://h/x.proxy",
+        ];
+        assert_eq!(names, expected);
+    }
 }

@@ -210,19 +210,25 @@ impl Remote {
         let all = clone::settings_of(&self.git)?;
         let mut secrets = clone::secrets_of(&all);
         self.git.quiet_ssh = clone::quiet_ssh(&self.git, &all);
-        if self.address.is_web() && !clone::has_login(&self.git, &settings, url)? {
+        if self.address.is_web() {
+            let alone = self.git.with_only(&settings);
+            let has_header = clone::value_at(&alone, "http.extraheader", url)?
+                .is_some_and(|header| header.to_ascii_lowercase().starts_with("authorization:"));
+            let has_helper = clone::value_at(&alone, "credential.helper", url)?.is_some();
             let setting = match (&self.address.login, login) {
+                _ if has_header => None,
                 (Some((username, Some(password))), _) => {
                     Some(clone::login_of(url, username, password))
                 }
+                (_, Some(login)) if !has_helper => {
+                    Some(clone::login_of(url, &login.username, &login.password))
+                }
                 (Some((username, None)), _) => {
-                    let name = format!("credential.{url}.username");
                     // Of some hosts it is a token.
                     secrets.push(Secret::new(username.clone()));
-                    Some((name, username.clone()))
+                    Some((format!("credential.{url}.username"), username.clone()))
                 }
-                (None, Some(login)) => Some(clone::login_of(url, &login.username, &login.password)),
-                (None, None) => None,
+                (None, _) => None,
             };
             secrets.extend(clone::secrets_of(setting.as_slice()));
             self.git.add(setting);
@@ -237,7 +243,7 @@ impl Remote {
         if !self.check_default(limit)? {
             return Ok(None);
         }
-        let Some(commit) = self.fetched(left(until))? else {
+        let Some(commit) = self.fetched(GitUse::Read, left(until))? else {
             return Ok(None);
         };
         let tree = self.tree(&commit)?;
@@ -272,10 +278,8 @@ impl Remote {
         if self.is_checked.load(Ordering::Relaxed) {
             return Ok(true);
         }
-        let refs = self.listed(
-            &["--symref", "--", &self.address.url, "HEAD", &self.reference],
-            limit,
-        )?;
+        let args = ["--symref", "--", &self.address.url, "HEAD", &self.reference];
+        let refs = self.listed(GitUse::Read, &args, limit)?;
         let default = format!("ref: {}", self.reference);
         if refs
             .iter()
@@ -292,19 +296,26 @@ impl Remote {
 
     /// Asks which commit the branch is at.
     pub fn tip(&self, limit: Duration) -> Result<Option<String>, Failure> {
-        let refs = self.listed(
-            &["--heads", "--", &self.address.url, &self.reference],
-            limit,
-        )?;
+        self.tip_as(GitUse::Read, limit)
+    }
+
+    fn tip_as(&self, how: GitUse, limit: Duration) -> Result<Option<String>, Failure> {
+        let args = ["--heads", "--", &self.address.url, &self.reference];
+        let refs = self.listed(how, &args, limit)?;
         // git takes the name for an end of names.
         let found = refs.into_iter().find(|(_, name)| *name == self.reference);
         Ok(found.map(|(commit, _)| commit))
     }
 
     /// Returns what the repository has, each with its name behind it.
-    fn listed(&self, args: &[&str], limit: Duration) -> Result<Vec<(String, String)>, Failure> {
+    fn listed(
+        &self,
+        how: GitUse,
+        args: &[&str],
+        limit: Duration,
+    ) -> Result<Vec<(String, String)>, Failure> {
         let args = [&["ls-remote", "--quiet"], args].concat();
-        let output = self.git.run(GitUse::Read, &args, limit)?;
+        let output = self.git.run(how, &args, limit)?;
         if output.end != ChildEnd::Success {
             return Err(self.unread(&output));
         }
@@ -316,7 +327,7 @@ impl Remote {
     }
 
     /// Fetches the branch; returns its commit.
-    fn fetched(&self, limit: Duration) -> Result<Option<String>, Failure> {
+    fn fetched(&self, how: GitUse, limit: Duration) -> Result<Option<String>, Failure> {
         let until = Instant::now() + limit;
         let refs = format!("+{}:{TIP}", self.reference);
         let args = [
@@ -329,10 +340,10 @@ impl Remote {
             &self.address.url,
             &refs,
         ];
-        let output = self.git.run(GitUse::Read, &args, limit)?;
+        let output = self.git.run(how, &args, limit)?;
         if output.end != ChildEnd::Success {
             // What git says of a missing branch depends on the language.
-            return match self.tip(left(until)) {
+            return match self.tip_as(how, left(until)) {
                 Ok(None) => Ok(None),
                 Ok(Some(_)) | Err(_) => Err(self.unread(&output)),
             };
@@ -352,10 +363,14 @@ impl Remote {
     }
 
     fn why(&self, output: &ChildOutput) -> String {
-        match self.git.words(output) {
-            Some(words) => format!(": {words}"),
-            None if output.end == ChildEnd::Cut => ": git took too long or was ended".to_owned(),
-            None => ": git failed and did not say why".to_owned(),
+        let words = self.git.words(output).map(|words| format!(": {words}"));
+        match (output.end, words) {
+            (ChildEnd::Cut, words) => {
+                let words = words.unwrap_or_default();
+                format!(": git took too long or was ended{words}")
+            }
+            (_, Some(words)) => words,
+            (_, None) => ": git failed and did not say why".to_owned(),
         }
     }
 

@@ -46,7 +46,7 @@ enum Settled {
 }
 
 /// What the branch has now, for a state that is to be put there.
-enum TipLook {
+enum BranchLook {
     Onto(Option<String>),
     Landed(String),
     Changed,
@@ -66,27 +66,33 @@ impl Remote {
         message: &str,
         at: Timestamp,
     ) -> Result<Pushed, Failure> {
-        if onto.is_none() {
+        if onto.is_none() && self.doubted().is_empty() {
             self.check_new()?;
         }
         let mut base = onto.map(|tip| tip.commit.clone());
         let is_here = base.as_ref().is_none_or(|commit| self.tree(commit).is_ok());
         let mut is_seen = is_here && self.doubted().is_empty();
-        for round in 0..ROUNDS {
+        for round in 0..=ROUNDS {
             if !is_seen {
                 let look = match self.look(state, onto) {
-                    // It may have arrived in between, or an earlier one may.
-                    Err(why) if round > 0 => return Ok(self.doubt(state, why)),
-                    Err(why) if !self.doubted().is_empty() => return Ok(Pushed::Unknown(why)),
+                    // It may have arrived in between.
+                    Err(why) if round > 0 => return Ok(self.doubt(state, self.unseen(why))),
+                    // An earlier one may.
+                    Err(why) if !self.doubted().is_empty() => {
+                        return Ok(Pushed::Unknown(self.unseen(why)));
+                    }
                     look => look?,
                 };
                 base = match look {
-                    TipLook::Onto(commit) => commit,
-                    TipLook::Landed(commit) => return Ok(self.done(state, commit)),
-                    TipLook::Changed => return Ok(Pushed::Changed),
+                    BranchLook::Onto(commit) => commit,
+                    BranchLook::Landed(commit) => return Ok(self.done(state, commit)),
+                    BranchLook::Changed => break,
                 };
             }
             is_seen = false;
+            if round == ROUNDS {
+                break;
+            }
             let commit = self.commit(state, base.as_deref(), message, at)?;
             match self.settled(&commit, base.as_deref()) {
                 Settled::Landed => return Ok(self.done(state, commit)),
@@ -120,7 +126,7 @@ impl Remote {
         let limit = self.limits.command;
         self.check_default(limit)?;
         if self
-            .listed(&["--heads", "--", &self.address.url], limit)?
+            .listed(GitUse::Read, &["--heads", "--", &self.address.url], limit)?
             .is_empty()
         {
             return Err(Failure::new(
@@ -132,21 +138,21 @@ impl Remote {
         Ok(())
     }
 
-    fn look(&self, state: &[u8], onto: Option<&Tip>) -> Result<TipLook, Failure> {
-        let Some(commit) = self.fetched(self.limits.command)? else {
+    fn look(&self, state: &[u8], onto: Option<&Tip>) -> Result<BranchLook, Failure> {
+        let Some(commit) = self.fetched(GitUse::Write, self.limits.command)? else {
             return Ok(match onto {
-                None => TipLook::Onto(None),
-                Some(_) => TipLook::Changed,
+                None => BranchLook::Onto(None),
+                Some(_) => BranchLook::Changed,
             });
         };
         let Some(found) = self.state_of(&self.tree(&commit)?)? else {
-            return Ok(TipLook::Changed);
+            return Ok(BranchLook::Changed);
         };
         let is_mine = onto.is_some_and(|tip| tip.state == found) || self.doubted().contains(&found);
         Ok(match is_mine {
-            _ if found == state => TipLook::Landed(commit),
-            true => TipLook::Onto(Some(commit)),
-            false => TipLook::Changed,
+            _ if found == state => BranchLook::Landed(commit),
+            true => BranchLook::Onto(Some(commit)),
+            false => BranchLook::Changed,
         })
     }
 
@@ -238,7 +244,7 @@ impl Remote {
     }
 
     fn seen(&self, commit: &str, base: Option<&str>) -> Seen {
-        match self.tip(self.limits.command) {
+        match self.tip_as(GitUse::Write, self.limits.command) {
             Ok(Some(tip)) if tip == commit => Seen::Landed,
             Ok(tip) if tip.as_deref() == base => Seen::Before,
             Ok(_) => Seen::Moved,
@@ -289,7 +295,7 @@ impl Remote {
     fn send(&self, commit: &str, base: Option<&str>, limit: Duration) -> Sent {
         let output = match self.pushed(&[], commit, base, limit) {
             Ok(output) => output,
-            Err(why) => return Sent::Lost(why),
+            Err(why) => return Sent::Lost(self.unseen(why)),
         };
         match (self.status(&output.stdout), output.end) {
             (Some((' ' | '*' | '=', _)), _) => Sent::Landed,
@@ -313,13 +319,17 @@ impl Remote {
     }
 
     fn unknown(&self, output: &ChildOutput) -> Failure {
+        self.doubtful(&self.why(output))
+    }
+
+    fn unseen(&self, why: Failure) -> Failure {
+        self.doubtful("").because(why)
+    }
+
+    fn doubtful(&self, why: &str) -> Failure {
         Failure::new(
             "drspass::place::unknown",
-            format!(
-                "cannot find out whether {} was changed{}",
-                self.place,
-                self.why(output)
-            ),
+            format!("cannot find out whether {} was changed{why}", self.place),
             "Check the network, and look at the branch before you run the same command again.",
         )
     }

@@ -48,8 +48,9 @@ const SETTINGS: [(&str, &str); 17] = [
 pub enum GitUse {
     /// Without a connection.
     Local,
+    /// It can ask for a login, and Ctrl-C ends it.
     Read,
-    /// Ctrl-C does not reach it, and it cannot ask for a login.
+    /// Of a push, which goes on whatever happens on the terminal.
     Write,
 }
 
@@ -152,7 +153,7 @@ impl GitRunner {
             command.env(name, "0");
         }
         command.env("GIT_OPTIONAL_LOCKS", "0");
-        let may_ask = self.is_terminal && how != GitUse::Write;
+        let may_ask = self.is_terminal && how == GitUse::Read;
         if !may_ask {
             command.env("GIT_TERMINAL_PROMPT", "0");
         }
@@ -183,8 +184,8 @@ impl GitRunner {
         limit: Duration,
     ) -> Result<ChildOutput, Failure> {
         let group = match how {
-            GitUse::Write => ChildGroup::Own,
-            GitUse::Local | GitUse::Read => ChildGroup::Shared,
+            GitUse::Read => ChildGroup::Shared,
+            GitUse::Local | GitUse::Write => ChildGroup::Own,
         };
         let output = git::run(command, group, input, MAX_OUTPUT, limit);
         let output = output.map_err(|why| failed(args, None).because(why))?;

@@ -109,10 +109,8 @@ fn works_without_arguments(yard: &Yard, remote: &Remote) {
 #[test]
 fn a_login_in_the_address_is_no_argument_of_git() {
     let yard = without_login();
-    let url = yard.origin.replace(
-        "http://",
-        &format!("http://somebody:{}@", PASSWORD.replace('-', "%2d")),
-    );
+    let start = format!("http://somebody:{}@", PASSWORD.replace('-', "%2d"));
+    let url = yard.origin.replace("http://", &start);
     yard.git("clone", &["remote", "set-url", "origin", &url]);
     let remote = with_login(&yard, login("canary-wrong"));
     assert!(
@@ -121,6 +119,20 @@ fn a_login_in_the_address_is_no_argument_of_git() {
         remote.repository()
     );
     works(&yard, &remote);
+}
+
+#[test]
+fn a_login_in_the_address_counts_before_a_helper_as_with_git_itself() {
+    let yard = without_login();
+    let url = yard
+        .origin
+        .replace("http://", &format!("http://somebody:{PASSWORD}@"));
+    let config = yard.path("clone/.git/config");
+    let settings = fs::read_to_string(&config).unwrap();
+    let settings = settings.replace(&yard.origin, &url);
+    let helper = "[credential]\n\thelper = \"!f() { echo password=canary-wrong; }; f\"\n";
+    fs::write(config, settings + helper).unwrap();
+    works(&yard, &yard.remote());
 }
 
 #[test]
@@ -179,17 +191,59 @@ fn a_server_that_repeats_the_login_is_not_quoted() {
 }
 
 #[test]
-fn git_gets_no_variable_of_drspass() {
+fn git_gets_no_variable_of_drspass_and_no_key_of_the_terminal_when_it_pushes() {
     let yard = Yard::new(Transport::Disk);
-    let names = yard.path("names");
-    let script = format!("env >>'{}'", names.display());
+    let (names, group) = (yard.path("names"), yard.path("group"));
     // A local repository's hooks are children of our git.
+    let (names, group) = (names.display(), group.display());
+    let script = format!("env >>'{names}'; cut -d ' ' -f 5 </proc/self/stat >'{group}'");
     put_program(&yard.path("srv/infra.git/hooks/pre-receive"), &script);
     created(&yard.remote(), "one");
-    let names = fs::read_to_string(names).unwrap();
+    let names = fs::read_to_string(yard.path("names")).unwrap();
     assert!(
         names.contains("HOME=") && !names.contains("canary"),
         "{names}"
     );
     assert!(!names.contains("DRSPASS_"), "{names}");
+    // Ctrl-C goes to the group of the terminal.
+    let group = fs::read_to_string(yard.path("group")).unwrap();
+    let ours = rustix::process::getpgrp().as_raw_nonzero().to_string();
+    assert_ne!(group.trim(), ours);
+}
+
+#[test]
+fn ssh_asks_once_at_most_and_never_without_a_terminal() {
+    for is_terminal in [true, false] {
+        let yard = Yard::new(Transport::Disk);
+        let said = yard.path("said");
+        let script = format!(
+            "echo \"$*\" >>'{}'\nfor last; do :; done\neval \"$last\"",
+            said.display()
+        );
+        put_program(&yard.path("bin/ssh"), &script);
+        let url = format!("ssh://git@git.example.com{}", yard.origin);
+        yard.git("clone", &["remote", "set-url", "origin", &url]);
+        let ssh = format!("{} -i key", yard.path("bin/ssh").display());
+        yard.git("clone", &["config", "core.sshCommand", &ssh]);
+        let access = GitAccess {
+            is_terminal,
+            ..yard.access()
+        };
+        let remote = Remote::find(
+            &yard.path("clone"),
+            &place("origin", "drspass-state/x"),
+            &access,
+        )
+        .unwrap();
+        let first = created(&remote, "one");
+        done(remote.push(b"two", Some(&first), "two", at()));
+        let said = fs::read_to_string(said).unwrap();
+        let quiet: Vec<bool> = said
+            .lines()
+            .map(|it| it.contains("-oBatchMode=yes"))
+            .collect();
+        assert_eq!(quiet[0], !is_terminal, "{said}");
+        assert!(quiet.len() > 3 && quiet[1..].iter().all(|it| *it), "{said}");
+        assert!(said.lines().all(|it| it.starts_with("-i key")), "{said}");
+    }
 }
