@@ -7,10 +7,11 @@ use std::path::Path;
 
 use super::apply::turn::check_free;
 use super::error::{ErrorClass, Failure};
+use super::git::git_files;
 use super::rewrite::Rewrite;
 use super::root::{CONFIG_FILE, Root, Unlock, UserRules, parse_sealed};
 use super::{OpError, Runtime};
-use crate::core::config::with_state;
+use crate::core::config::{Config, with_state};
 use crate::core::manifest::Sealed;
 use crate::core::place::{Floor, GitPlace, MovedFrom, Place, SealedPlace};
 use crate::core::state::{CopiedFrom, State};
@@ -254,7 +255,12 @@ fn write_config(root: &Root, place: &Place) -> Result<(), OpError> {
         let help = format!("The state is copied and the manifest sealed for it. Write 'state: {place}' into {CONFIG_FILE}.");
         OpError::unfit(format!("cannot change 'state' in the layout of {CONFIG_FILE}"), help)
     })?;
-    files::replace_linked(&path, text.as_bytes()).map_err(OpError::write(CONFIG_FILE))
+    files::replace_linked(&path, text.as_bytes()).map_err(OpError::write(CONFIG_FILE))?;
+    let config = Config {
+        state: place.clone(),
+        ..root.config.clone()
+    };
+    git_files(&root.resolve(Path::new("")), &config, &[]).map(drop)
 }
 
 /// Ends a move: the former place is not read any more.

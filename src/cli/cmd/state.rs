@@ -161,7 +161,8 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             let arrived = context.shell.result(&text);
             context.shell.message(
                 "Next: commit drspass.yaml, the manifest and its index. Until others have them, they go on\n\
-                 with the former place, and both are read; then run 'drspass state move --done'.\n",
+                 with the former place, and both are read; then run 'drspass state move --done'.\n\
+                 A branch with a state must never be one whose pipelines get the key.\n",
             );
             return Ok(context.changed(arrived, exit::DONE));
         }

@@ -387,7 +387,10 @@ impl Root {
             Some(TargetChange { field, from, to }) => Err(Failure::new(
                 "drspass::sealed::target",
                 format!("{field} of drspass.yaml is {to}, but the manifest is sealed for {from}"),
-                "Nothing was sent or changed. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target.",
+                match field == "state" && (from.starts_with("git:") || to.starts_with("git:")) {
+                    true => "Nothing was sent or changed. Undo the change of drspass.yaml, or run 'drspass state move', which takes the state along; the remote must lead to the sealed repository.",
+                    false => "Nothing was sent or changed. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target.",
+                },
             )
             .class(ErrorClass::Sealed)
             .into()),
