@@ -140,6 +140,7 @@ impl Env {
                 is_terminal,
                 limits: GitLimits::default(),
             }),
+            host: host(),
             who: self.var("DRSPASS_WHO").or_else(|| self.var("USER")),
             run_url,
             now,
@@ -194,11 +195,15 @@ pub fn unique() -> String {
     uuid::Uuid::now_v7().to_string()
 }
 
-pub fn lock_info(command: &str) -> LockInfo {
+fn host() -> String {
     let machine = rustix::system::uname();
+    machine.nodename().to_string_lossy().into_owned()
+}
+
+pub fn lock_info(command: &str) -> LockInfo {
     LockInfo {
         pid: std::process::id(),
-        host: machine.nodename().to_string_lossy().into_owned(),
+        host: host(),
         command: command.to_owned(),
         since: now(),
     }

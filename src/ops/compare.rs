@@ -235,12 +235,7 @@ pub fn lock_holder(root: &Root, state: Option<&State>) -> Result<Option<String>,
         LockStatus::Free => state
             .and_then(|state| state.holder.as_ref())
             // A run of this clone whose lock is free has ended.
-            .filter(|holder| {
-                !root
-                    .store
-                    .branch()
-                    .is_some_and(|it| it.was_here(&holder.id))
-            })
+            .filter(|holder| !root.store.branch().is_some_and(|it| it.was_here(holder)))
             .map(|holder| format!("{holder}, or was lost with that run")),
         LockStatus::Held(None) => Some("an unknown process".to_owned()),
         LockStatus::Held(Some(holder)) => Some(holder.to_string()),

@@ -40,6 +40,7 @@ pub fn lease() -> Duration {
 pub struct PlaceAccess {
     pub git: Arc<GitAccess>,
     pub who: Option<String>,
+    pub host: String,
     pub run_url: Option<String>,
     pub now: fn() -> Timestamp,
     pub progress: fn(Progress),
@@ -280,7 +281,7 @@ impl Branch {
         Holder {
             id: id.clone(),
             who: self.access.who.clone(),
-            host: info.host.clone(),
+            host: self.access.host.clone(),
             run_url: self.access.run_url.clone(),
             command: info.command.clone(),
             since: info.since,
@@ -339,10 +340,11 @@ impl Branch {
             .collect()
     }
 
-    /// Returns whether a run that ended in this clone has this name; asked under the lock of the
-    /// clone, which no other run has.
-    pub fn was_here(&self, run: &RunId) -> bool {
-        self.journal_of(run).is_ok_and(|path| path.exists())
+    /// Returns whether the holder was a run of this clone on this machine. If the lock of the clone is
+    /// free, it has ended.
+    pub fn was_here(&self, holder: &Holder) -> bool {
+        let is_here = holder.host == self.access.host;
+        is_here && self.journal_of(&holder.id).is_ok_and(|path| path.exists())
     }
 
     pub(super) fn journal_of(&self, run: &RunId) -> Result<PathBuf, StoreError> {

@@ -26,7 +26,7 @@ pub fn holder_of(snapshot: &StateSnapshot) -> Option<&Holder> {
 /// clone is ours, so it has ended.
 pub fn check_free(root: &Root, snapshot: &StateSnapshot) -> Result<(), OpError> {
     match (holder_of(snapshot), root.store.branch()) {
-        (Some(holder), Some(branch)) if !branch.was_here(&holder.id) => Err(held(root, holder)),
+        (Some(holder), Some(branch)) if !branch.was_here(holder) => Err(held(root, holder)),
         _ => Ok(()),
     }
 }
