@@ -23,14 +23,21 @@ fuzz_target!(|data: &[u8]| {
 });
 
 fn accepted(config: &config::Config) {
-    let again = config::parse(&config::template(&config.target, &config.recipients, &config.state));
+    let again = config::parse(&config::template(
+        &config.target,
+        &config.recipients,
+        &config.state,
+    ));
     let again = again
         .value
         .unwrap_or_else(|| panic!("{:?}", again.problems));
     assert_eq!(again.target, config.target);
     assert_eq!(again.recipients, config.recipients);
     assert_eq!(again.state, config.state);
-    for path in [config.manifest.display().to_string(), config.state.to_string()] {
+    for path in [
+        config.manifest.display().to_string(),
+        config.state.to_string(),
+    ] {
         assert_eq!(path.trim_start(), path);
         assert!(!path.contains(char::is_control));
     }

@@ -5,6 +5,7 @@
 use drspass::authoring::ManifestText;
 use drspass::core::fingerprint::Scope;
 use drspass::core::manifest::{Sealed, Sealing, parse, seal};
+use drspass::core::place::SealedPlace;
 use drspass::core::yaml;
 use drspass_fuzz::{assert_problems_quiet, assert_quiet, in_time, key, meaning_of, part, parts};
 use libfuzzer_sys::fuzz_target;
