@@ -1,6 +1,8 @@
 //! What any place of a state must do, whatever it is: the conformance test that
 //! each variant of [`Store`] passes.
 
+mod branch;
+
 use drspass::core::fingerprint::{FingerprintKey, Scope};
 use drspass::core::job::EntryKey;
 use drspass::core::manifest::{Former, Sealed, Sealing, parse};
@@ -24,38 +26,52 @@ fn the_local_store_keeps_the_contract() {
     conforms(&mut || {
         let folder = tempfile::TempDir::new().unwrap();
         let path = folder.path().join("drspass.state.json");
+        let (file, put) = (path.clone(), path.clone());
         Place {
             open: Box::new(move || Store::at(path.clone())),
+            bytes: Box::new(move || std::fs::read(&file).unwrap()),
+            put: Box::new(move |bytes| std::fs::write(&put, bytes).unwrap()),
             _keep: Box::new(folder),
         }
     });
 }
 
+type Put = dyn Fn(&[u8]);
+
 /// An empty place and a way to open it, as each run of the program does anew.
 struct Place {
     open: Box<dyn Fn() -> Store>,
+    /// What is at the place.
+    bytes: Box<dyn Fn() -> Vec<u8>>,
+    /// Puts something there, as others do.
+    put: Box<Put>,
     _keep: Box<dyn std::any::Any>,
 }
 
-/// Every promise of the contract, each on a fresh place.
+/// Every promise of the contract for a file, each on a fresh place.
 fn conforms(fresh: &mut dyn FnMut() -> Place) {
-    for promise in [
+    let of_files: [fn(&Place); 6] = [
         absence_is_read_as_such,
-        a_commit_creates_and_each_raises_the_serial_by_one,
-        a_stale_version_is_not_written_over,
-        a_lock_excludes_a_second_one_until_it_is_dropped,
         a_journal_is_folded_when_read_and_recognised_once_folded,
         a_journal_that_says_nothing_belongs_to_any_state,
         a_foreign_journal_is_refused,
-        a_rescued_state_can_be_read,
         a_backup_keeps_the_former_state,
-        a_changed_content_and_another_key_are_told_apart,
-        a_state_of_the_former_key_is_carried_over_until_it_moves,
         a_journal_of_the_former_key_settles_nothing_after_a_rekey,
-    ] {
+    ];
+    for promise in of_files.into_iter().chain(OF_EVERY_PLACE) {
         promise(&fresh());
     }
 }
+
+/// What is the same for a file and for a branch.
+const OF_EVERY_PLACE: [fn(&Place); 6] = [
+    a_commit_creates_and_each_raises_the_serial_by_one,
+    a_stale_version_is_not_written_over,
+    a_lock_excludes_a_second_one_until_it_is_dropped,
+    a_rescued_state_can_be_read,
+    a_changed_content_and_another_key_are_told_apart,
+    a_state_of_the_former_key_is_carried_over_until_it_moves,
+];
 
 fn key() -> FingerprintKey {
     FingerprintKey::new([7; 32])
@@ -132,15 +148,10 @@ fn ours(snapshot: &StateSnapshot) -> &State {
 fn begun(place: &Place, name: &str) -> (Store, LockGuard, State) {
     let store = (place.open)();
     let guard = store.lock(&info()).unwrap();
-    let snapshot = store.read(&keys()).unwrap();
-    let mut state = match snapshot.known {
-        StoredState::Ours(state) => state,
-        _ => new_state(),
-    };
+    let absent = store.version().unwrap();
+    let mut state = new_state();
     begin(&mut state, &run(name));
-    store
-        .commit(&guard, &keys(), &mut state, &snapshot.version)
-        .unwrap();
+    store.commit(&guard, &keys(), &mut state, &absent).unwrap();
     (store, guard, state)
 }
 
@@ -168,7 +179,7 @@ fn absence_is_read_as_such(place: &Place) {
 fn a_commit_creates_and_each_raises_the_serial_by_one(place: &Place) {
     let store = (place.open)();
     let guard = store.lock(&info()).unwrap();
-    let mut version = store.read(&keys()).unwrap().version;
+    let mut version = store.version().unwrap();
     let mut state = new_state();
     for serial in 1..=3 {
         version = store.commit(&guard, &keys(), &mut state, &version).unwrap();
@@ -186,7 +197,7 @@ fn a_commit_creates_and_each_raises_the_serial_by_one(place: &Place) {
 fn a_stale_version_is_not_written_over(place: &Place) {
     let store = (place.open)();
     let guard = store.lock(&info()).unwrap();
-    let absent = store.read(&keys()).unwrap().version;
+    let absent = store.version().unwrap();
     let mut state = new_state();
     let first = store.commit(&guard, &keys(), &mut state, &absent).unwrap();
     let second = store.commit(&guard, &keys(), &mut state, &first).unwrap();
@@ -201,8 +212,7 @@ fn a_stale_version_is_not_written_over(place: &Place) {
 }
 
 fn a_lock_excludes_a_second_one_until_it_is_dropped(place: &Place) {
-    let store = (place.open)();
-    let guard = store.lock(&info()).unwrap();
+    let (store, guard, _) = begun(place, "run-1");
     for other in [&store, &(place.open)()] {
         let refused = other.lock(&info());
         assert!(matches!(refused, Err(StoreError::Locked { .. })));
@@ -327,7 +337,7 @@ fn a_rescued_state_can_be_read(place: &Place) {
     // It is bound to that very version, and no state passes for one.
     store.commit(&guard, &keys(), &mut state, &before).unwrap();
     assert!(!rescued.continues(&store.version().unwrap()));
-    assert!(Recovery::parse(&std::fs::read(store.path()).unwrap(), &keys().state).is_err());
+    assert!(Recovery::parse(&(place.bytes)(), &keys().state).is_err());
 }
 
 fn a_backup_keeps_the_former_state(place: &Place) {
@@ -352,12 +362,8 @@ fn a_changed_content_and_another_key_are_told_apart(place: &Place) {
     let other = StoreKeys::from(&FingerprintKey::new([8; 32]));
     let read = store.read(&other).unwrap();
     assert!(matches!(read.known, StoredState::OtherKey { .. }));
-    let text = std::fs::read_to_string(store.path()).unwrap();
-    std::fs::write(
-        store.path(),
-        text.replacen("\"serial\":1", "\"serial\":9", 1),
-    )
-    .unwrap();
+    let text = String::from_utf8((place.bytes)()).unwrap();
+    (place.put)(text.replacen("\"serial\":1", "\"serial\":9", 1).as_bytes());
     assert!(matches!(
         store.read(&keys()),
         Err(StoreError::Tampered { .. })
@@ -399,7 +405,7 @@ fn a_state_of_the_former_key_is_carried_over_until_it_moves(place: &Place) {
     assert_eq!(ours(&snapshot).serial, state.serial);
     // Its first commit writes it with the new key.
     let mut carried = ours(&snapshot).clone();
-    let former = std::fs::read(store.path()).unwrap();
+    let former = (place.bytes)();
     store
         .commit(&guard, &new, &mut carried, &snapshot.version)
         .unwrap();
@@ -407,7 +413,7 @@ fn a_state_of_the_former_key_is_carried_over_until_it_moves(place: &Place) {
     assert!(!gone_over.is_carried_over);
     assert_eq!(ours(&gone_over).serial, state.serial + 1);
     // The former one that moved is refused.
-    std::fs::write(store.path(), former).unwrap();
+    (place.put)(&former);
     let version = store.version().unwrap();
     store.commit(&guard, &keys(), &mut state, &version).unwrap();
     let error = store.read(&new).unwrap_err();

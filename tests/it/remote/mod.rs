@@ -30,13 +30,13 @@ const PASSWORD: &str = "canary-git-password";
 const AUTHORIZATION: &str = "Basic c29tZWJvZHk6Y2FuYXJ5LWdpdC1wYXNzd29yZA==";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Transport {
+pub(crate) enum Transport {
     Disk,
     Http,
 }
 
 /// A repository with a branch `main`, and a clone of it.
-struct Yard {
+pub(crate) struct Yard {
     dir: TempDir,
     server: Backend,
     /// What the adapter gets from the environment beside a home and programs.
@@ -45,7 +45,7 @@ struct Yard {
 }
 
 impl Yard {
-    fn new(transport: Transport) -> Self {
+    pub(crate) fn new(transport: Transport) -> Self {
         let dir = TempDir::new().unwrap();
         for name in ["home", "temporary", "srv", "clone"] {
             fs::create_dir(dir.path().join(name)).unwrap();
@@ -87,7 +87,7 @@ impl Yard {
 
     /// One with the settings of a hostile machine. Returns too where a program of theirs would
     /// leave a trace.
-    fn hostile(transport: Transport) -> (Self, PathBuf) {
+    pub(crate) fn hostile(transport: Transport) -> (Self, PathBuf) {
         let mut yard = Self::new(transport);
         let trace = yard.path("trace");
         let failing = |path: PathBuf, name: &str| {
@@ -147,13 +147,13 @@ impl Yard {
         format!("[http \"{url}\"]\n\textraheader = AUTHORIZATION: {AUTHORIZATION}\n")
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Runs git as somebody on a clean machine does.
     #[track_caller]
-    fn git(&self, folder: &str, args: &[&str]) -> String {
+    pub(crate) fn git(&self, folder: &str, args: &[&str]) -> String {
         let output = Command::new("git")
             .args(args)
             .current_dir(self.path(folder))
@@ -180,11 +180,11 @@ impl Yard {
 
     /// What the repository says of its state branch.
     #[track_caller]
-    fn server(&self, args: &[&str]) -> String {
+    pub(crate) fn server(&self, args: &[&str]) -> String {
         self.git("srv/infra.git", args)
     }
 
-    fn access(&self) -> GitAccess {
+    pub(crate) fn access(&self) -> GitAccess {
         let text = |path: PathBuf| path.display().to_string();
         let mut vars = vec![
             ("PATH".to_owned(), PROGRAMS.to_owned()),
@@ -218,7 +218,7 @@ impl Yard {
     }
 
     /// Puts a file on the state branch, as somebody does who has nothing to do with drspass.
-    fn put(&self, name: &str, content: &str) {
+    pub(crate) fn put(&self, name: &str, content: &str) {
         let branch = self.server(&["rev-parse", "refs/heads/drspass-state/x"]);
         fs::write(self.path("content"), content).unwrap();
         let file = self.path("content").display().to_string();
