@@ -1,7 +1,13 @@
 //! A state on a branch: the intent is there before the first request, and nothing older than what
 //! was seen counts.
 
+mod forged;
+mod killed;
 mod lease;
+mod race;
+mod rekeyed;
+mod sealed;
+mod served;
 
 use crate::support::branch::{NAME, PLACE, snapshot};
 use crate::support::{J1, J2, Lab};
