@@ -136,13 +136,7 @@ fn a_branch_that_is_turned_back_one_commit_is_a_lost_lock() {
         plan.says("2 to set").says_not("in sync, ");
         // The newer one is put back, and the outcomes of the run with it.
         lab.in_origin(&["update-ref", &name, &tip]);
-        let own = lab.own_folder();
-        let file = std::fs::read_dir(own)
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .find(|path| path.to_string_lossy().contains(".recovery-"))
-            .unwrap();
-        lab.run(&["state", "recover", file.to_str().unwrap()])
+        lab.run(&["state", "recover", &recovery_file(&lab)])
             .exits(0);
         let applied = lab.sent().len();
         let plan = lab.run(&["plan"]).exits(0);
@@ -151,6 +145,42 @@ fn a_branch_that_is_turned_back_one_commit_is_a_lost_lock() {
         lab.apply(&[]).exits(0);
         assert_eq!(lab.sent().len(), 2);
     }
+}
+
+#[test]
+fn a_recovery_waits_until_nobody_sends() {
+    let lab = lab();
+    let first = begun(&lab, lab.dir.path(), &lab.path("first"));
+    wait_until("the marks", || lab.exists("first"));
+    let id = lab.state()["body"]["holder"]["id"].clone();
+    let clone = lab.cloned();
+    lab.run_in(&clone, &["lock", "release", id.as_str().unwrap()])
+        .exits(0);
+    let second = begun(&lab, clone.path(), &lab.path("second"));
+    wait_until("the marks", || lab.exists("second"));
+    lab.write("first.go", "");
+    // It sent, as nobody could tell it; what it knows is in a file.
+    lab.wait(first).exits(8).says("2 applied");
+    let file = recovery_file(&lab);
+    let (tip, holder) = (lab.tip(), lab.state()["body"]["holder"].clone());
+    let recover = ["state", "recover", &file];
+    lab.run(&recover).exits(6).says("is held by run");
+    assert_eq!(lab.tip(), tip);
+    assert!(!holder.is_null() && holder["id"] != id);
+    lab.write("second.go", "");
+    lab.wait(second).exits(0).says("2 applied");
+    // Beside a state that went on, it only raises doubts.
+    lab.run(&recover).exits(0).says("marked to be sent again");
+    lab.run_in(&clone, &["plan"])
+        .exits(0)
+        .says("2 to send again");
+}
+
+/// The recovery file that the clone has.
+fn recovery_file(lab: &Lab) -> String {
+    let own = std::fs::read_dir(lab.own_folder()).unwrap();
+    let mut paths = own.map(|entry| entry.unwrap().path().display().to_string());
+    paths.find(|path| path.contains(".recovery-")).unwrap()
 }
 
 #[test]
