@@ -27,14 +27,14 @@ pub fn open(
     unlock: &Unlock<'_>,
     rules: &UserRules,
 ) -> Result<(Opened, StateSnapshot), OpError> {
-    // The state is read while the manifest is opened: for large ones, each takes
-    // a good part of the time.
     if root.store.branch().is_some() {
         // Nothing is connected to before the manifest says that the place is meant.
         let opened = root.open(unlock, rules)?;
         let snapshot = root.read_state(&opened.sealed, &root.store_keys(&opened, rules)?)?;
         return Ok((opened, snapshot));
     }
+    // The state is read while the manifest is opened: for large ones, each takes
+    // a good part of the time.
     let (opened, fetched) = std::thread::scope(|scope| {
         let fetching = signals::without_signals(|| scope.spawn(|| root.store.fetch()));
         let opened = root.open(unlock, rules);
@@ -235,7 +235,10 @@ pub fn lock_holder(root: &Root, state: Option<&State>) -> Result<Option<String>,
         LockStatus::Free => state
             .and_then(|state| state.holder.as_ref())
             // A run of this clone whose lock is free has ended.
-            .filter(|holder| !root.store.branch().is_some_and(|it| it.was_here(holder)))
+            .filter(|holder| {
+                let branch = root.store.branch();
+                branch.is_none_or(|branch| !branch.was_here(holder))
+            })
             .map(|holder| format!("{holder}, or was lost with that run")),
         LockStatus::Held(None) => Some("an unknown process".to_owned()),
         LockStatus::Held(Some(holder)) => Some(holder.to_string()),

@@ -21,7 +21,7 @@ pub struct StoreKeys {
     pub(super) former: Option<Box<FormerKeys>>,
 }
 
-/// Those of the key that a rekey replaced, and whose state it was.
+/// The keys that a rekey replaced, and the state that it found.
 #[derive(Clone)]
 pub struct FormerKeys {
     pub keys: StoreKeys,
@@ -64,10 +64,8 @@ impl StoreKeys {
             ..Self::from(&sealed.fingerprint_key)
         }
     }
-}
 
-impl StoreKeys {
-    /// With another floor, or none.
+    /// Returns the same keys with another floor, or none.
     #[must_use]
     pub fn above(self, floor: Option<Floor>) -> Self {
         Self { floor, ..self }

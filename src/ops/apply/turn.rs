@@ -9,7 +9,7 @@ use crate::core::state::Holder;
 use crate::ops::OpError;
 use crate::ops::error::{ErrorClass, Failure};
 use crate::ops::root::Root;
-use crate::store::branch::lease;
+use crate::store::branch::{Branch, lease};
 use crate::store::{StateSnapshot, StoreKeys};
 use crate::sys::lease::Moment;
 
@@ -22,18 +22,26 @@ pub fn holder_of(snapshot: &StateSnapshot) -> Option<&Holder> {
     snapshot.known.state()?.holder.as_deref()
 }
 
-/// Refuses a state that another run holds, unless that run was one of this clone: the lock of the
-/// clone is ours, so it has ended.
+/// Returns the run that may still be sending. It is none of this clone: the lock of the clone is
+/// ours, so such a run has ended.
+fn other_holder<'a>(
+    root: &'a Root,
+    snapshot: &'a StateSnapshot,
+) -> Option<(&'a Branch, &'a Holder)> {
+    let (branch, holder) = (root.store.branch()?, holder_of(snapshot)?);
+    (!branch.was_here(holder)).then_some((branch, holder))
+}
+
+/// Refuses a state that another run holds.
 pub fn check_free(root: &Root, snapshot: &StateSnapshot) -> Result<(), OpError> {
-    match (holder_of(snapshot), root.store.branch()) {
-        (Some(holder), Some(branch)) if !branch.was_here(holder) => Err(held(root, holder)),
-        _ => Ok(()),
+    match other_holder(root, snapshot) {
+        Some((_, holder)) => Err(held(root, holder)),
+        None => Ok(()),
     }
 }
 
-/// Reads the state and waits until no run holds the state, or until the holder has not moved the branch for a lease by
-/// the clock of this machine. Returns the state then. The holder's own stamp only decides
-/// whether to wait.
+/// Returns the state once no other run holds it, or once its holder has not moved the branch for a
+/// lease by the clock of this machine. The holder's own stamp only decides whether to wait.
 pub fn wait(
     root: &Root,
     sealed: &Sealed,
@@ -45,13 +53,7 @@ pub fn wait(
     let (begun, lease) = (Moment::now(), lease());
     let mut watched: Option<(Option<String>, Moment)> = None;
     loop {
-        let Some(branch) = root.store.branch() else {
-            return Ok(snapshot);
-        };
-        let Err(refused) = check_free(root, &snapshot) else {
-            return Ok(snapshot);
-        };
-        let Some(holder) = holder_of(&snapshot).cloned() else {
+        let Some((branch, holder)) = other_holder(root, &snapshot) else {
             return Ok(snapshot);
         };
         let now = (context.runtime.now)();
@@ -62,7 +64,7 @@ pub fn wait(
             false => Duration::ZERO,
         });
         if begun.age() >= at_most {
-            return Err(refused);
+            return Err(held(root, holder));
         }
         let Some((tip, since)) = &watched else {
             (context.progress)(ApplyEvent::WaitingFor {
