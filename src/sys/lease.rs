@@ -29,10 +29,19 @@ impl Moment {
         }
     }
 
-    pub fn age(self) -> Duration {
+    /// Returns how much time has passed for certain: a wall clock may be set forward.
+    pub fn elapsed(self) -> Duration {
+        Self::now().since(self)
+    }
+
+    /// Returns the longest time that may have passed for others.
+    fn age(self) -> Duration {
         let now = Self::now();
-        let elapsed = now.awake_or_asleep.saturating_sub(self.awake_or_asleep);
-        elapsed.max(now.wall.saturating_sub(self.wall))
+        now.since(self).max(now.wall.saturating_sub(self.wall))
+    }
+
+    fn since(self, then: Self) -> Duration {
+        self.awake_or_asleep.saturating_sub(then.awake_or_asleep)
     }
 }
 

@@ -63,7 +63,7 @@ pub fn wait(
             true => lease + BEYOND,
             false => Duration::ZERO,
         });
-        if begun.age() >= at_most {
+        if begun.elapsed() >= at_most {
             return Err(held(root, holder));
         }
         let Some((tip, since)) = &watched else {
@@ -74,17 +74,19 @@ pub fn wait(
             watched = Some((branch.tip()?, Moment::now()));
             continue;
         };
-        if since.age() >= lease {
-            (context.progress)(ApplyEvent::TookOver(holder.to_string()));
-            return Ok(snapshot);
-        }
         std::thread::sleep((lease / 20).min(LONGEST_PAUSE));
-        // A question that fails says nothing; the next one may.
-        if let Ok(found) = branch.tip()
-            && found != *tip
-        {
-            watched = Some((found, Moment::now()));
-            snapshot = root.read_state(sealed, keys)?;
+        let is_over = since.elapsed() >= lease;
+        match branch.tip() {
+            Ok(found) if found != *tip => {
+                watched = Some((found, Moment::now()));
+                snapshot = root.read_state(sealed, keys)?;
+            }
+            Ok(_) if is_over => {
+                (context.progress)(ApplyEvent::TookOver(holder.to_string()));
+                return Ok(snapshot);
+            }
+            // A question that fails says nothing; the next one may.
+            Ok(_) | Err(_) => {}
         }
     }
 }
