@@ -58,12 +58,6 @@ impl Failure {
         Self { problems, ..self }
     }
 
-    /// Puts words before the help, such as whether anything was sent.
-    pub fn saying(self, words: &str) -> Self {
-        let help = format!("{words} {}", self.help).into();
-        Self { help, ..self }
-    }
-
     pub fn because(self, source: impl StdError + Send + Sync + 'static) -> Self {
         let source = Some(Box::from(source));
         Self { source, ..self }

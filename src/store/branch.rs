@@ -237,7 +237,7 @@ impl Branch {
                 found.lease.renew(started);
             }
             Pushed::Changed => return Err(self.changed()),
-            Pushed::Refused(failure) => return Err(failure.saying("Nothing was sent.").into()),
+            Pushed::Refused(failure) => return Err(failure.into()),
             Pushed::Unknown(failure) => return Err(self.unknown(state, failure).into()),
         }
         testpoint::reach("place.after_push");

@@ -314,7 +314,7 @@ impl Remote {
         Failure::new(
             "drspass::place::refused",
             format!("cannot change {}{reason}{}", self.place, self.why(output)),
-            "Allow this login to push to the branch, without force; git must not have to ask for it: use a credential helper, or DRSPASS_STATE_USERNAME and DRSPASS_STATE_PASSWORD.",
+            "Nothing was sent. Allow this login to push to the branch, without force; git must not have to ask for it: use a credential helper, or DRSPASS_STATE_USERNAME and DRSPASS_STATE_PASSWORD.",
         )
     }
 

@@ -242,6 +242,6 @@ fn failed(args: &[&str], words: Option<&ForeignText>) -> Failure {
     Failure::new(
         "drspass::git::run",
         format!("'git {}' failed{words}", args.first().unwrap_or(&"")),
-        "Run 'git status' in this directory, which shows the problem.",
+        "Nothing was sent. Run 'git status' in this directory, which shows the problem.",
     )
 }
