@@ -213,7 +213,8 @@ pub fn relocate(
     Ok((name, there.serial))
 }
 
-/// Writes the copy; one of this history that is there already was left by a move that was cut off.
+/// Writes the copy, unless a move that was cut off left one: any other state there may be one that
+/// was left behind by an earlier move and knows less.
 fn copy(
     store: &Store,
     keys: &StoreKeys,
@@ -229,6 +230,7 @@ fn copy(
     };
     if let StoredState::Ours(there) = there
         && there.lineage == state.lineage
+        && there.is_copy()
     {
         return Ok(there);
     }

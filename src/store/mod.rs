@@ -485,7 +485,7 @@ impl Store {
             return Err(Failure::new(
                 "drspass::state::exists",
                 format!("there is a state at {} already", self.path().display()),
-                "Nothing was written. Name another place with --state; each root directory needs one of its own.",
+                "That state is unchanged. Each root directory needs a place of its own: name another one, or remove this state if nobody uses it any more.",
             )
             .into());
         }

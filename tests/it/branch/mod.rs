@@ -259,6 +259,26 @@ fn a_move_that_was_cut_off_is_run_again() {
 }
 
 #[test]
+fn a_state_that_was_left_behind_is_not_moved_onto() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.apply(&[]).exits(0);
+    lab.origin = Some(crate::support::branch::origin());
+    lab.make_clone();
+    lab.run(&["state", "move", PLACE]).exits(0);
+    lab.passwords(&[(J1, "source", "canary-2")]);
+    lab.apply(&[]).exits(0);
+    lab.run(&["state", "move", "--done"]).exits(0);
+    // The file still says that the job has canary-1.
+    lab.run(&["state", "move", "drspass.state.json"])
+        .exits(1)
+        .says("there is a state at");
+    std::fs::remove_file(lab.path("drspass.state.json")).unwrap();
+    lab.run(&["state", "move", "drspass.state.json"]).exits(0);
+    lab.run(&["plan"]).exits(0).says("1 in sync");
+}
+
+#[test]
 fn a_copy_that_nobody_wrote_to_gives_way_to_a_former_place_that_went_on() {
     let mut lab = lab();
     lab.apply(&[]).exits(0);
