@@ -190,7 +190,7 @@ pub fn relocate(
         place: sealed.state.clone(),
         floor: Floor::of(state),
     };
-    let there = copy(&store, &keys, state, &from, runtime)?;
+    let there = copy(&store, &keys, state, &from)?;
     testpoint::reach("move.after_copy");
     let floor = Floor::of(&there);
     let moved = match store.branch() {
@@ -220,7 +220,6 @@ fn copy(
     keys: &StoreKeys,
     state: &State,
     from: &MovedFrom,
-    runtime: &Runtime,
 ) -> Result<State, OpError> {
     let keys = keys.clone().above(None);
     let there = match store.read_alone(&keys) {
@@ -240,11 +239,6 @@ fn copy(
         serial: state.serial,
         untouched: true,
     });
-    // A branch is created by one push, and the lock of the clone is taken already.
-    let _guard = match store.branch() {
-        Some(_) => None,
-        None => Some(store.lock(&(runtime.lock_info)("state move"))?),
-    };
     store.create(&keys, &mut copy)?;
     Ok(copy)
 }

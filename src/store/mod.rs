@@ -478,8 +478,9 @@ impl Store {
         Ok(StateVersion::of(&bytes))
     }
 
-    /// Writes the first state of a place; refuses one that has a state. The caller has the lock of a
-    /// file.
+    /// Writes the first state of a place; refuses one that has a state. It takes no lock: no manifest
+    /// is sealed for the place yet, and that of a file may be the one of the directory, which the
+    /// caller has.
     pub fn create(&self, keys: &StoreKeys, state: &mut State) -> Result<StateVersion, StoreError> {
         if self.version()? != StateVersion(None) {
             return Err(Failure::new(

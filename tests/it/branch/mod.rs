@@ -259,6 +259,18 @@ fn a_move_that_was_cut_off_is_run_again() {
 }
 
 #[test]
+fn a_state_moves_to_another_file_of_the_same_directory() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.apply(&[]).exits(0);
+    lab.run(&["state", "move", "moved.json"]).exits(0);
+    lab.run(&["plan"]).exits(0).says("1 in sync");
+    lab.run(&["state", "move", "--done"]).exits(0);
+    std::fs::remove_file(lab.path("drspass.state.json")).unwrap();
+    lab.run(&["plan"]).exits(0).says("1 in sync");
+}
+
+#[test]
 fn a_state_that_was_left_behind_is_not_moved_onto() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-1")]);
