@@ -13,8 +13,9 @@ use super::root::{CONFIG_FILE, Root, Unlock, UserRules, parse_sealed};
 use super::{OpError, Runtime};
 use crate::core::config::{Config, with_state};
 use crate::core::manifest::Sealed;
-use crate::core::place::{Floor, GitPlace, MovedFrom, Place, SealedPlace};
+use crate::core::place::{Floor, MovedFrom, Place, SealedPlace};
 use crate::core::state::{CopiedFrom, State};
+use crate::store::branch::Branch;
 use crate::store::{StateSnapshot, Store, StoreError, StoreKeys, StoredState};
 use crate::sys::{files, testpoint};
 
@@ -87,7 +88,7 @@ impl Root {
             return Err(Failure::new(
                 "drspass::place::remote",
                 format!("no remote of this clone is the former place, {}", from.place.name()),
-                "Nothing was sent or changed. Add the remote, or run 'drspass state move --done' where nobody writes there any more.",
+                "Nothing was sent or changed. Add it with 'git remote add'. If that place is lost, run 'drspass state distrust', which marks every entry to be sent again, then 'drspass state move --done'.",
             )
             .into());
         };
@@ -109,23 +110,14 @@ impl Root {
             }
             SealedPlace::Branch { branch, .. } => branch,
         };
-        let own = match &self.config.state {
-            Place::Git(place) => Some(place.remote.as_str()),
-            Place::File(_) => None,
-        };
-        for remote in own.into_iter().chain(["origin"]) {
-            let named = Place::Git(GitPlace {
-                remote: remote.to_owned(),
-                branch: branch.clone(),
-            });
-            let store = self.store_of(&named);
-            if let Some(found) = store.branch()
-                && found.name().is_ok_and(|name| name == place.name())
-            {
-                return Ok(Some(store));
-            }
-        }
-        Ok(None)
+        // The remote may have any name here; one that no place can name is none of a state.
+        let named = self.remotes()?.into_iter();
+        let named = named.filter_map(|it| Place::parse(&format!("git:{it}/{branch}")).ok());
+        let mut stores = named.map(|it| self.store_of(&it));
+        Ok(stores.find(|store| {
+            let found = store.branch().map(Branch::name);
+            found.is_some_and(|name| name.is_ok_and(|name| name == place.name()))
+        }))
     }
 }
 

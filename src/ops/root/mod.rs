@@ -22,6 +22,7 @@ use crate::core::target::{Target, TargetError};
 use crate::core::yaml;
 use crate::store::Store;
 use crate::store::branch::{MAX_REQUEST_TIME, PlaceAccess};
+use crate::store::remote::remotes;
 use crate::sys::files;
 
 pub use manifest::{
@@ -109,6 +110,11 @@ impl Root {
 
     pub fn store_of(&self, place: &Place) -> Store {
         Store::of(place, &self.folder, &self.access)
+    }
+
+    /// Returns the names of the remotes of the clone around this directory.
+    pub fn remotes(&self) -> Result<Vec<String>, Failure> {
+        remotes(&self.folder, &self.access.git)
     }
 
     /// Returns those of `recipients` that drspass.yaml still lists. An unusable drspass.yaml, as

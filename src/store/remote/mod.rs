@@ -128,6 +128,14 @@ struct TreeEntry {
     name: Vec<u8>,
 }
 
+/// Returns the names of the remotes of the clone around a directory.
+pub fn remotes(folder: &Path, access: &GitAccess) -> Result<Vec<String>, Failure> {
+    let clone = GitClone::around(folder, &access.env)?;
+    let names = clone.git.asked(&["remote"])?;
+    let names = String::from_utf8_lossy(&names);
+    Ok(names.lines().map(str::to_owned).collect())
+}
+
 impl Remote {
     /// Finds the clone around a directory and the repository that the remote means. Connects to
     /// nothing.

@@ -271,6 +271,28 @@ fn a_state_moves_to_another_file_of_the_same_directory() {
 }
 
 #[test]
+fn a_former_place_is_found_whatever_its_remote_is_called() {
+    let lab = lab();
+    lab.apply(&[]).exits(0);
+    let second = crate::support::branch::origin();
+    let git = |args: &[&str]| crate::support::branch::git(lab.dir.path(), args);
+    git(&["remote", "add", "other", second.path().to_str().unwrap()]);
+    git(&["push", "--quiet", "other", "HEAD:main"]);
+    lab.run(&["state", "move", "git:other/state/test"]).exits(0);
+    lab.run(&["state", "move", "--done"]).exits(0);
+    // Back to the first repository; the state there is of no use any more.
+    lab.run(&["state", "move", "git:origin/state/new"]).exits(0);
+    lab.run(&["plan"]).exits(0).says("2 in sync");
+    git(&["remote", "remove", "other"]);
+    lab.run(&["plan"])
+        .exits(1)
+        .says("no remote of this clone is the former place");
+    lab.run(&["state", "distrust"]).exits(0);
+    lab.run(&["state", "move", "--done"]).exits(0);
+    lab.run(&["plan"]).exits(0).says("2 to send again");
+}
+
+#[test]
 fn a_state_that_was_left_behind_is_not_moved_onto() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-1")]);
