@@ -44,7 +44,9 @@ impl Root {
         };
         let copied = state.copied.as_ref().map(|copied| copied.serial);
         let then = copied.unwrap_or(from.floor.serial);
-        let went_on = match former.lineage == from.floor.lineage {
+        // The present one, if what was taken along had a new lineage.
+        let counted = [&from.floor.lineage, &state.lineage];
+        let went_on = match counted.contains(&&former.lineage) {
             true => former.serial > then,
             false => former.follows.contains(&from.floor.lineage),
         };

@@ -271,6 +271,20 @@ fn a_state_moves_to_another_file_of_the_same_directory() {
 }
 
 #[test]
+fn a_former_place_that_was_distrusted_is_taken_along_once() {
+    let lab = lab();
+    lab.apply(&[]).exits(0);
+    lab.push();
+    let other = lab.cloned();
+    lab.run(&["state", "move", "git:origin/drspass-state/new"])
+        .exits(0);
+    lab.run_in(&other, &["state", "distrust"]).exits(0);
+    lab.run(&["plan"]).exits(0).says("2 to send again");
+    lab.apply(&[]).exits(0);
+    lab.run(&["plan"]).exits(0).says("2 in sync");
+}
+
+#[test]
 fn a_former_place_is_found_whatever_its_remote_is_called() {
     let lab = lab();
     lab.apply(&[]).exits(0);
