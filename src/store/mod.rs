@@ -283,11 +283,15 @@ impl Store {
             });
         }
         let state = unverified.claimed();
+        let aged = self.branch().zip(keys.floor.as_ref());
+        if let Some((branch, floor)) = aged {
+            branch.check_age(&state, floor)?;
+        }
         if let Some(former) = former {
             former.check(&bytes, &state)?;
         }
-        if let (Some(branch), Some(floor)) = (self.branch(), &keys.floor) {
-            branch.check_age(&state, floor)?;
+        // Only now: whoever was removed could make one with any serial.
+        if let Some((branch, _)) = aged {
             branch.see(&state);
         }
         let made_with = former.map_or(keys, |former| &former.keys);

@@ -150,6 +150,18 @@ fn an_older_state_that_is_put_back_is_refused_by_who_saw_the_newer_one() {
 }
 
 #[test]
+fn an_older_state_after_a_rekey_was_put_back_and_has_not_moved() {
+    let lab = lab();
+    let old = lab.tip();
+    lab.apply(&[]).exits(0);
+    lab.run(&["rekey", "--new-key", "--yes"]).exits(0);
+    lab.in_origin(&["update-ref", &format!("refs/heads/{NAME}"), &old]);
+    for args in [&["plan"][..], &["rekey", "--again", "--yes"]] {
+        lab.run(args).exits(1).says("is older than the one that");
+    }
+}
+
+#[test]
 fn a_deleted_branch_is_never_taken_for_a_new_one() {
     let lab = lab();
     lab.apply(&[]).exits(0);
