@@ -262,6 +262,9 @@ impl<'a> LockedLedger<'a> {
             Err(error) => return Err(error.into()),
         };
         if let Some(state) = &claimed {
+            // The rest is about this very state. Read again, it could be another one, or not be
+            // reached, and would then count as not proved.
+            store.ask_briefly(true);
             let former = sealed.former.as_ref();
             let former = former.map(|former| former.fingerprint_key.id());
             if state.key_id != self.keys.id && former.as_ref() != Some(&state.key_id) {
@@ -413,6 +416,8 @@ impl<'a> LockedLedger<'a> {
         }
         if store.branch().is_some() {
             let snapshot = store.read_alone(&self.keys)?;
+            // The state that is replaced is the one that no other run holds.
+            store.ask_briefly(true);
             let ended = recovery.state.holder.as_ref().map(|holder| &holder.id);
             if holder_of(&snapshot).map(|holder| &holder.id) != ended {
                 check_free(self.root, &snapshot)?;
