@@ -118,7 +118,7 @@ impl Shell {
                 "note: recorded revision {revision} as the last one applied; nothing had to be sent\n"
             )),
             ApplyEvent::WaitingFor { holder, at_most } => self.message(&format!(
-                "waiting at most {} s: the state is held by {holder}\n",
+                "waiting at most {}s: the state is held by {holder}\n",
                 at_most.as_secs()
             )),
             ApplyEvent::TookOver(holder) => self.message(&format!(

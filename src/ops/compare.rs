@@ -239,7 +239,7 @@ pub fn lock_holder(root: &Root, state: Option<&State>) -> Result<Option<String>,
                 let branch = root.store.branch();
                 branch.is_none_or(|branch| !branch.was_here(holder))
             })
-            .map(|holder| format!("{holder}, or was lost with that run")),
+            .map(|holder| format!("{holder}; if that run was lost, the next apply takes it over")),
         LockStatus::Held(None) => Some("an unknown process".to_owned()),
         LockStatus::Held(Some(holder)) => Some(holder.to_string()),
     })

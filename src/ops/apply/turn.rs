@@ -97,7 +97,7 @@ fn held(root: &Root, holder: &Holder) -> OpError {
         "drspass::lock::held",
         format!("the state at {} is held by {holder}", root.store.path().display()),
         format!(
-            "Nothing was sent or changed. Wait for that run with '--lock-timeout 10m'; if it was lost, its lock ends 5 minutes after its last sign, or at once with 'drspass lock release {id}'."
+            "Nothing was sent or changed. Wait until that run has ended: 'drspass apply --lock-timeout 10m' does, and takes over from a lost one 5 minutes after its last sign. If it has ended for certain, 'drspass lock release {id}' ends its lock at once."
         ),
     )
     .class(ErrorClass::Locked)

@@ -317,7 +317,7 @@ impl Root {
                             "",
                             None,
                             what,
-                            "The manifest does not yet refuse what is older than it.",
+                            "The manifest still admits an older state. The next command that changes it asks again.",
                         )
                     }),
                     ..unknown
