@@ -5,7 +5,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 
-use super::apply::turn::{check_free, holder_of};
+use super::apply::turn::{check_free, check_recent, held, holder_of};
 use super::compare::{self, Comparison, lock_holder, no_state, notes_of, work_note};
 use super::error::Failure;
 use super::root::{Opened, Root, Unlock, UserRules};
@@ -17,7 +17,7 @@ use crate::core::plan::{self, PlanInputs, prints_of, to_record};
 use crate::core::rekey::carried_over;
 use crate::core::report::{LedgerReport, MovedState, PlanNote};
 use crate::core::rotation::RotationReport;
-use crate::core::state::{Holder, Lineage, RunId, State};
+use crate::core::state::{CopiedFrom, Holder, Lineage, RunId, State};
 use crate::store::{
     JournalLeft, LockGuard, Recovery, StateSnapshot, StateVersion, Store, StoreError, StoreKeys,
     StoredState,
@@ -246,7 +246,8 @@ impl<'a> LockedLedger<'a> {
         creates: bool,
     ) -> Result<LedgerChange, OpError> {
         // Whatever its age: nothing of it is taken for set.
-        self.keys = self.keys.above(None);
+        let aged = self.keys.clone();
+        self.keys = aged.clone().above(None);
         let store = &self.root.store;
         let sealed = &self.opened.sealed;
         let claimed = match store.read_claimed_alone() {
@@ -278,13 +279,28 @@ impl<'a> LockedLedger<'a> {
         let version = store.version()?;
         let proved = match store.read_alone(&self.keys) {
             Ok(snapshot) => {
-                check_free(self.root, &snapshot)?;
+                match store.read_alone(&aged) {
+                    // One that was put back names a run of its own time.
+                    Err(_) => self.check_seen()?,
+                    Ok(_) => check_free(self.root, &snapshot)?,
+                }
                 match snapshot.known {
                     StoredState::Ours(state) => Some(state),
                     _ => None,
                 }
             }
-            Err(_) => None,
+            Err(StoreError::Moved { .. }) => {
+                let key = sealed.former.as_ref().map(|former| &former.fingerprint_key);
+                let former = key.map(|key| store.read_alone(&StoreKeys::from(key)));
+                if let Some(Ok(snapshot)) = former {
+                    check_recent(self.root, &snapshot, self.now)?;
+                }
+                None
+            }
+            Err(_) => {
+                self.check_seen()?;
+                None
+            }
         };
         let begins_with = proved.is_none().then_some(sealed.revision);
         // A new lineage, so that no saved plan and no journal of the old one fits.
@@ -296,6 +312,16 @@ impl<'a> LockedLedger<'a> {
             state.entries = old.entries;
         }
         state.take_manifest(sealed.revision, self.opened.digest.clone());
+        if let Some(from) = &sealed.moved_from
+            && let Ok(Some((former, _))) = self.root.former_state(from, &self.keys)
+        {
+            // What was written there until now is sent again, too.
+            state.copied = Some(CopiedFrom {
+                place: from.place.name(),
+                serial: former.serial,
+                untouched: false,
+            });
+        }
         let prints = self.fingerprinter();
         let assignments = self.opened.manifest.assignments().iter();
         let wanted = assignments.map(|assignment| {
@@ -310,6 +336,13 @@ impl<'a> LockedLedger<'a> {
             begins_with,
             ..changed
         })
+    }
+
+    /// Refuses while a run that this clone saw may still be sending.
+    fn check_seen(&self) -> Result<(), OpError> {
+        let seen = self.root.store.branch();
+        let seen = seen.and_then(|branch| branch.seen_holder(self.now));
+        seen.map_or(Ok(()), |holder| Err(held(self.root, &holder)))
     }
 
     /// Carries over a state that moved after the rekey of this manifest, once `approve` has seen
@@ -345,6 +378,7 @@ impl<'a> LockedLedger<'a> {
         }
         let key = &former.fingerprint_key;
         let snapshot = store.read(&StoreKeys::from(key))?;
+        check_recent(self.root, &snapshot, self.now)?;
         let StoredState::Ours(moved) = snapshot.known else {
             return Err(unfit("the state was replaced in the meantime"));
         };
@@ -389,6 +423,13 @@ impl<'a> LockedLedger<'a> {
                 self.save("released", state, &version, &[], Store::end_journal)
             }
             _ => {
+                let of_former = (&self.guard, &self.keys);
+                if let Some(serial) =
+                    self.root
+                        .release_former(&self.opened.sealed, of_former, id)?
+                {
+                    return Ok(self.changed("released", &[], serial));
+                }
                 let what = match present {
                     Some(holder) => format!("the state is held by {holder}"),
                     None => "no run holds the state".to_owned(),

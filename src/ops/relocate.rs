@@ -16,7 +16,7 @@ use crate::core::manifest::Sealed;
 use crate::core::place::{Floor, MovedFrom, Place, SealedPlace};
 use crate::core::state::{CopiedFrom, State};
 use crate::store::branch::Branch;
-use crate::store::{StateSnapshot, Store, StoreError, StoreKeys, StoredState};
+use crate::store::{LockGuard, StateSnapshot, Store, StoreError, StoreKeys, StoredState};
 use crate::sys::{files, testpoint};
 
 impl Root {
@@ -39,7 +39,7 @@ impl Root {
         if self.elsewhere(sealed)?.is_some() {
             return Ok(snapshot);
         }
-        let Some(mut former) = self.former_state(from, keys)? else {
+        let Some((mut former, is_proved)) = self.former_state(from, keys)? else {
             return Ok(snapshot);
         };
         let copied = state.copied.as_ref().map(|copied| copied.serial);
@@ -54,7 +54,7 @@ impl Root {
             return Ok(snapshot);
         }
         let place = from.place.name();
-        if !state.is_copy() {
+        if !(state.is_copy() && is_proved) {
             return Err(Failure::new(
                 "drspass::state::still_written",
                 format!(
@@ -70,7 +70,10 @@ impl Root {
             return Err(Failure::new(
                 "drspass::lock::held",
                 format!("the state at {place} is held by {holder}"),
-                "Nothing was sent or changed. Run the command again when that run has ended.",
+                format!(
+                    "Nothing was sent or changed. Run the command again when that run has ended; if it was lost, end its lock with 'drspass lock release {}'.",
+                    holder.id
+                ),
             )
             .class(ErrorClass::Locked)
             .into());
@@ -84,8 +87,13 @@ impl Root {
         Ok(snapshot)
     }
 
-    /// Returns the state at the former place; one that is gone has not gone on.
-    fn former_state(&self, from: &MovedFrom, keys: &StoreKeys) -> Result<Option<State>, OpError> {
+    /// Returns the state at the former place, and whether it was made with this key; one that is gone
+    /// has not gone on.
+    pub fn former_state(
+        &self,
+        from: &MovedFrom,
+        keys: &StoreKeys,
+    ) -> Result<Option<(State, bool)>, OpError> {
         let Some(store) = self.former_store(&from.place)? else {
             return Err(Failure::new(
                 "drspass::place::remote",
@@ -96,11 +104,40 @@ impl Root {
         };
         match store.read_alone(&keys.clone().above(None)) {
             Ok(snapshot) => Ok(match snapshot.known {
-                StoredState::Ours(state) => Some(state),
-                _ => None,
+                StoredState::Ours(state) => Some((state, true)),
+                // Someone may have rekeyed with the former manifest.
+                StoredState::OtherKey { claimed } => Some((claimed, false)),
+                StoredState::Absent => None,
             }),
             Err(StoreError::NoBranch { .. }) => Ok(None),
             Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Ends the lock of a run at the former place; returns the serial there.
+    pub fn release_former(
+        &self,
+        sealed: &Sealed,
+        (guard, keys): (&LockGuard, &StoreKeys),
+        id: &str,
+    ) -> Result<Option<u64>, OpError> {
+        let Some(from) = &sealed.moved_from else {
+            return Ok(None);
+        };
+        let Some(store) = self.former_store(&from.place)? else {
+            return Ok(None);
+        };
+        let keys = keys.clone().above(None);
+        let snapshot = store.read_alone(&keys)?;
+        match snapshot.known {
+            StoredState::Ours(mut state)
+                if state.holder.as_ref().is_some_and(|it| it.id.as_str() == id) =>
+            {
+                state.holder = None;
+                store.commit(guard, &keys, &mut state, &snapshot.version)?;
+                Ok(Some(state.serial))
+            }
+            _ => Ok(None),
         }
     }
 
@@ -123,14 +160,14 @@ impl Root {
     }
 }
 
-/// Takes the state to another place. Returns the name of the place, with the serial there.
+/// Takes the state to another place. Returns the serial there.
 pub fn relocate(
     root: &Root,
     unlock: &Unlock<'_>,
     rules: &UserRules,
     runtime: &Runtime,
     place: &Place,
-) -> Result<(String, u64), OpError> {
+) -> Result<u64, OpError> {
     let store = root.store_of(place);
     let name = match store.branch() {
         Some(branch) => branch.name()?,
@@ -149,7 +186,7 @@ pub fn relocate(
         // Cut off before its last step.
         write_config(root, place)?;
         let serial = sealed.state.floor().map_or(0, |floor| floor.serial);
-        return Ok((name, serial));
+        return Ok(serial);
     }
     if sealed.moved_from.is_some() {
         let help = "Nothing was changed. Run 'drspass state move --done' first.";
@@ -204,7 +241,7 @@ pub fn relocate(
     testpoint::reach("move.after_manifest");
     write_config(root, place)?;
     drop(guard);
-    Ok((name, there.serial))
+    Ok(there.serial)
 }
 
 /// Writes the copy, unless a move that was cut off left one: any other state there may be one that
@@ -224,6 +261,10 @@ fn copy(
     if let StoredState::Ours(there) = there
         && there.lineage == state.lineage
         && there.is_copy()
+        && there
+            .copied
+            .as_ref()
+            .is_some_and(|it| it.place == from.place.name())
     {
         return Ok(there);
     }
@@ -272,8 +313,10 @@ pub fn end_move(
     let here = root.store.read(&keys)?;
     let taken = |it: &StateSnapshot| it.known.state().and_then(|state| state.copied.clone());
     let copied = taken(&here);
-    if here.known.state().is_some_and(State::is_copy) {
-        // What was written at the former place since would be lost.
+    let has_former_lineage = |state: &State| state.lineage == from.floor.lineage;
+    if here.known.state().is_some_and(has_former_lineage) {
+        // What was written at the former place since would be lost. After 'state distrust', all is
+        // sent again.
         let newest = root.with_former(&rewrite.opened.sealed, &keys, here)?;
         if taken(&newest) != copied {
             return Err(OpError::unfit(

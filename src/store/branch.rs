@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
@@ -82,6 +83,9 @@ struct SeenState {
     serial: u64,
     #[serde(default)]
     follows: Vec<Lineage>,
+    /// Who held it, and until when that run may send.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    held: Option<(Holder, Timestamp)>,
 }
 
 impl SeenState {
@@ -245,7 +249,7 @@ impl Branch {
         for path in std::mem::take(&mut session.folded) {
             let _ = fs::remove_file(path);
         }
-        found.see(state);
+        found.see(state, (self.access.now)());
         Ok(())
     }
 
@@ -321,8 +325,14 @@ impl Branch {
     /// Remembers a state that was read and is authentic.
     pub(super) fn see(&self, state: &State) {
         if let Ok(found) = self.found() {
-            found.see(state);
+            found.see(state, (self.access.now)());
         }
+    }
+
+    /// Returns a run of another clone that was seen to hold the state and may still be sending.
+    pub fn seen_holder(&self, now: Timestamp) -> Option<Holder> {
+        let (holder, until) = self.found().ok()?.seen()?.held?;
+        (now < until && !self.was_here(&holder)).then_some(holder)
     }
 
     /// Returns the newest state that this clone has seen.
@@ -348,7 +358,10 @@ impl Branch {
     }
 
     pub(super) fn journal_of(&self, run: &RunId) -> Result<PathBuf, StoreError> {
-        Ok(files::folder_of(self.base()?).join(format!("{run}.journal")))
+        let folder = files::folder_of(self.base()?);
+        // A copy of the clone has its journals too, but is another directory.
+        let found = fs::metadata(folder).map_err(cannot_write(folder))?;
+        Ok(folder.join(format!("{run}.{}.journal", found.ino())))
     }
 
     /// Settles entries whose marks are of a journal's own run; every other record was answered by a
@@ -437,11 +450,13 @@ impl Found {
     }
 
     /// A clone that cannot be written only forgets.
-    fn see(&self, state: &State) {
+    fn see(&self, state: &State, now: Timestamp) {
+        let until = now.checked_add(lease()).unwrap_or(now);
         let seen = SeenState {
             lineage: state.lineage.clone(),
             serial: state.serial,
             follows: state.follows.clone(),
+            held: state.holder.as_deref().map(|it| (it.clone(), until)),
         };
         let is_known = self.seen().is_some_and(|known| known == seen);
         let folder = files::folder_of(&self.base);

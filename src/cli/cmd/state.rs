@@ -156,13 +156,13 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             let place = place.to_str().ok_or("is not UTF-8").and_then(Place::parse);
             let help = "Nothing was changed. Name a branch as git:REMOTE/BRANCH, or a file below this directory that ends in .json.";
             let place = place.map_err(|what| OpError::unfit(format!("the place {what}"), help))?;
-            let (name, serial) = relocate(&root, &unlock, &rules, &runtime, &place)?;
-            let text = format!("Moved the state to {name}, serial {serial}.\n");
+            let serial = relocate(&root, &unlock, &rules, &runtime, &place)?;
+            let text = format!("Moved the state to {place}, serial {serial}.\n");
             let arrived = context.shell.result(&text);
             context.shell.message(
-                "Next: commit drspass.yaml, the manifest and its index. Until others have them, they go on\n\
-                 with the former place, and both are read; then run 'drspass state move --done'.\n\
-                 A branch with a state must never be one whose pipelines get the key.\n",
+                "Next: commit drspass.yaml, the manifest and its index. Until others have them, they use \
+                 the former place, and drspass reads both. When all have them, run 'drspass state \
+                 move --done'.\nA branch with a state must never be one whose pipelines get the key.\n",
             );
             return Ok(context.changed(arrived, exit::DONE));
         }
@@ -170,6 +170,9 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             let former = end_move(&root, &unlock, &rules, &runtime)?;
             let text = format!("The move is done: {former} is not read any more.\n");
             let arrived = context.shell.result(&text);
+            context.shell.message(
+                "Next: commit the manifest and its index. The state at the former place can be removed.\n",
+            );
             return Ok(context.changed(arrived, exit::DONE));
         }
     };

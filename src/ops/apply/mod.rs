@@ -124,9 +124,14 @@ pub fn apply(
     let mut notes = compare::notes_of(root, &opened, &snapshot, None)?;
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     let is_unsaved = snapshot.is_unsaved();
+    let unproved = match snapshot.known.state() {
+        Some(_) => Ok(()),
+        None => turn::check_recent(root, &snapshot, (context.runtime.now)()),
+    };
     let mut version = snapshot.version.clone();
     let known = Comparison::of(root, &opened, snapshot)?;
     check_known(&known, rules, options)?;
+    unproved?;
     if options.saved.is_none() {
         root.check_index(&opened, ErrorClass::Failed)?;
     }

@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::{ApplyContext, ApplyEvent};
 use crate::core::manifest::Sealed;
 use crate::core::state::Holder;
@@ -10,7 +12,7 @@ use crate::ops::OpError;
 use crate::ops::error::{ErrorClass, Failure};
 use crate::ops::root::Root;
 use crate::store::branch::{Branch, lease};
-use crate::store::{StateSnapshot, StoreKeys};
+use crate::store::{StateSnapshot, StoreKeys, StoredState};
 use crate::sys::lease::Moment;
 
 /// How much longer than a lease to wait for a run that has shown nothing for as long.
@@ -37,6 +39,22 @@ pub fn check_free(root: &Root, snapshot: &StateSnapshot) -> Result<(), OpError> 
     match other_holder(root, snapshot) {
         Some((_, holder)) => Err(held(root, holder)),
         None => Ok(()),
+    }
+}
+
+/// Refuses a state that another run held less than a lease ago, by its own stamp: one that this
+/// manifest's key does not prove, so that it cannot be waited for.
+pub fn check_recent(root: &Root, snapshot: &StateSnapshot, now: Timestamp) -> Result<(), OpError> {
+    let holder = match &snapshot.known {
+        StoredState::OtherKey { claimed } => claimed.holder.as_deref(),
+        known => known.state().and_then(|state| state.holder.as_deref()),
+    };
+    let branch = root.store.branch();
+    match holder.filter(|holder| !branch.is_some_and(|it| it.was_here(holder))) {
+        Some(holder) if now.duration_since(holder.renewed).unsigned_abs() < lease() => {
+            Err(held(root, holder))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -91,13 +109,13 @@ pub fn wait(
     }
 }
 
-fn held(root: &Root, holder: &Holder) -> OpError {
+pub fn held(root: &Root, holder: &Holder) -> OpError {
     let id = &holder.id;
     Failure::new(
         "drspass::lock::held",
         format!("the state at {} is held by {holder}", root.store.path().display()),
         format!(
-            "Nothing was sent or changed. Wait until that run has ended: 'drspass apply --lock-timeout 10m' does, and takes over from a lost one 5 minutes after its last sign. If it has ended for certain, 'drspass lock release {id}' ends its lock at once."
+            "Nothing was sent or changed. Wait until that run has ended: 'drspass apply --lock-timeout 10m' does, and takes over from a lost one after it watched the branch for 5 minutes. If it has ended for certain, 'drspass lock release {id}' ends its lock at once; in the clone that it ran in, 'drspass apply' goes on without."
         ),
     )
     .class(ErrorClass::Locked)
