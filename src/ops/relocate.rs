@@ -223,16 +223,8 @@ pub fn relocate(
     };
     let there = copy(&store, &keys, state, &from)?;
     testpoint::reach("move.after_copy");
-    let floor = Floor::of(&there);
     let moved = match store.branch() {
-        Some(branch) => {
-            let (repository, branch) = branch.parts()?;
-            SealedPlace::Branch {
-                repository,
-                branch,
-                floor,
-            }
-        }
+        Some(branch) => branch.sealed(Floor::of(&there))?,
         None => SealedPlace::File(place.to_string()),
     };
     rewrite.move_to(moved, Some(from));

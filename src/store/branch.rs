@@ -16,7 +16,7 @@ use super::remote::{GitAccess, Pushed, Remote, Tip};
 use super::{JournalLeft, LockInfo, StateVersion, StoreError, cannot_write, journal, to_json};
 use crate::core::failure::{ErrorClass, Failure};
 use crate::core::mac::MacKey;
-use crate::core::place::{Floor, GitPlace, branch_name};
+use crate::core::place::{Floor, GitPlace, SealedPlace, branch_name};
 use crate::core::report::Progress;
 use crate::core::state::{Holder, Lineage, RunId, State};
 use crate::sys::files;
@@ -140,10 +140,13 @@ impl Branch {
         Ok(branch_name(remote.repository(), &self.place.branch))
     }
 
-    /// Returns the repository and the branch, as they are sealed.
-    pub fn parts(&self) -> Result<(String, String), StoreError> {
-        let repository = self.found()?.remote.repository().to_owned();
-        Ok((repository, self.place.branch.clone()))
+    /// Returns the place as it is sealed.
+    pub fn sealed(&self, floor: Floor) -> Result<SealedPlace, StoreError> {
+        Ok(SealedPlace::Branch {
+            repository: self.found()?.remote.repository().to_owned(),
+            branch: self.place.branch.clone(),
+            floor,
+        })
     }
 
     pub(super) fn base(&self) -> Result<&Path, StoreError> {

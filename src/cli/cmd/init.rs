@@ -183,12 +183,7 @@ fn first_state(root: &Root, key: &FingerprintKey, scope: &Scope) -> Result<Seale
     let lineage = Lineage::new(env::unique());
     let mut state = State::new(scope.clone(), lineage, key.id());
     root.store.create(&StoreKeys::from(key), &mut state)?;
-    let (repository, branch) = branch.parts()?;
-    Ok(SealedPlace::Branch {
-        repository,
-        branch,
-        floor: Floor::of(&state),
-    })
+    Ok(branch.sealed(Floor::of(&state))?)
 }
 
 #[derive(Default)]
