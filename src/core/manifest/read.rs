@@ -390,7 +390,11 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
     let recipients = recipients.as_ref().and_then(Cursor::texts);
     let state = state.and_then(|value| read_place(&value, false));
     let moved_from = match moved_from {
-        Some(place) => Some(read_place(&place, true)?),
+        Some(place) => {
+            let (place, floor) = read_place(&place, true)?;
+            let floor = floor?;
+            Some(MovedFrom { place, floor })
+        }
         None => None,
     };
     let index = index.and_then(|value| value.flag());
@@ -413,7 +417,7 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
         },
         auth_url: auth_url?,
         recipients: recipients?.iter().map(Cursor::owned).collect(),
-        state: state?.place,
+        state: state?.0,
         moved_from,
         index: index?,
         revision: revision?,
@@ -422,8 +426,9 @@ fn read_sealed(part: &Cursor<'_, '_>) -> Option<Sealed> {
     })
 }
 
-/// Reads a place. A branch has a floor; so has a file from which the state was moved.
-fn read_place(part: &Cursor<'_, '_>, is_former: bool) -> Option<MovedFrom> {
+/// Reads a place, with its floor if it has one: a branch does, and so does a file from which the
+/// state was moved.
+fn read_place(part: &Cursor<'_, '_>, is_former: bool) -> Option<(SealedPlace, Option<Floor>)> {
     if !is_map(part, SEALED_HELP) {
         return None;
     }
@@ -441,24 +446,21 @@ fn read_place(part: &Cursor<'_, '_>, is_former: bool) -> Option<MovedFrom> {
     }
     let [file, repository, branch, lineage, serial] = fields;
     let floor = match has_floor {
-        true => Floor {
+        true => Some(Floor {
             lineage: Lineage::new(sealed_text(lineage, is_printable)?),
             serial: serial?.number()?,
-        },
-        false => Floor {
-            lineage: Lineage::new(String::new()),
-            serial: 0,
-        },
+        }),
+        false => None,
     };
-    let place = match file {
-        Some(file) => SealedPlace::File(sealed_text(Some(file), |text| state_path(text).is_ok())?),
-        None => SealedPlace::Branch {
+    let place = match (file, &floor) {
+        (None, Some(floor)) => SealedPlace::Branch {
             repository: sealed_text(repository, is_repository)?,
             branch: sealed_text(branch, is_branch)?,
             floor: floor.clone(),
         },
+        (file, _) => SealedPlace::File(sealed_text(file, |text| state_path(text).is_ok())?),
     };
-    Some(MovedFrom { place, floor })
+    Some((place, floor))
 }
 
 fn read_former(part: &Cursor<'_, '_>) -> Option<Former> {
