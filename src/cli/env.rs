@@ -18,7 +18,7 @@ use crate::ops::online::HangUp;
 use crate::ops::root::IdentitySource;
 use crate::store::LockInfo;
 use crate::store::branch::PlaceAccess;
-use crate::store::remote::{GitAccess, GitLimits, GitLogin};
+use crate::store::remote::{GitAccess, GitLogin};
 use crate::sys::children::ChildEnv;
 use crate::sys::testpoint;
 
@@ -134,11 +134,12 @@ impl Env {
         };
         PlaceAccess {
             git: Arc::new(GitAccess {
-                env: ChildEnv::of_git(self.vars.clone()),
                 login,
-                temporary: self.private_places().temporary,
-                is_terminal,
-                limits: GitLimits::default(),
+                ..GitAccess::of(
+                    self.vars.clone(),
+                    self.private_places().temporary,
+                    is_terminal,
+                )
             }),
             host: host(),
             who: self.var("DRSPASS_WHO").or_else(|| self.var("USER")),

@@ -430,7 +430,7 @@ pub struct HolderOut {
     pub who: Option<String>,
     pub host: String,
     pub command: String,
-    pub since: Option<Timestamp>,
+    pub since: Timestamp,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub renewed: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -445,7 +445,7 @@ impl HolderOut {
             who: holder.who.as_deref().map(clean),
             host: clean(&holder.host),
             command: clean(&holder.command),
-            since: Some(holder.since),
+            since: holder.since,
             renewed: Some(holder.renewed),
             run_url: holder.run_url.as_deref().map(clean),
         }

@@ -233,7 +233,7 @@ pub fn lock(context: &Context<'_>, args: &LockShowArgs) -> Result<u8, OpError> {
                     pid: Some(holder.pid),
                     host: clean(&holder.host),
                     command: clean(&holder.command),
-                    since: Some(holder.since),
+                    since: holder.since,
                     ..json_v1::HolderOut::default()
                 };
                 (true, Some(holder.to_string()), Some(out))

@@ -164,10 +164,6 @@ impl Remote {
         &self.address.repository
     }
 
-    pub fn branch(&self) -> &str {
-        &self.place.branch
-    }
-
     /// Returns the directory for what lasts, below git's own one; it may not exist.
     pub fn local(&self) -> &Path {
         &self.clone.local
