@@ -78,10 +78,10 @@ pub fn run(
         .spawn()?;
     if let Some(mut stdin) = child.stdin.take() {
         // A program that ended early reads no more, which its status says.
-        thread::spawn(move || stdin.write_all(&input));
+        thread::Builder::new().spawn(move || stdin.write_all(&input))?;
     }
-    let stdout = read_aside(child.stdout.take(), most.saturating_add(1));
-    let stderr = read_aside(child.stderr.take(), MAX_STDERR);
+    let stdout = read_aside(child.stdout.take(), most.saturating_add(1))?;
+    let stderr = read_aside(child.stderr.take(), MAX_STDERR)?;
     let (status, is_late) = match wait(&mut child, until)? {
         Some(status) => (status, false),
         None => (end(&mut child, group)?, true),
@@ -114,17 +114,17 @@ pub fn run(
 fn read_aside(
     pipe: Option<impl Read + Send + 'static>,
     most: u64,
-) -> Receiver<io::Result<Vec<u8>>> {
+) -> io::Result<Receiver<io::Result<Vec<u8>>>> {
     let (sender, receiver) = channel();
-    thread::spawn(move || {
+    thread::Builder::new().spawn(move || {
         let mut bytes = Vec::new();
         let read = pipe.map_or(Ok(0), |mut pipe| {
             pipe.by_ref().take(most).read_to_end(&mut bytes)?;
             io::copy(&mut pipe, &mut io::sink())
         });
         let _ = sender.send(read.map(|_| bytes));
-    });
-    receiver
+    })?;
+    Ok(receiver)
 }
 
 /// Waits for the end; `None` if it does not come in time.

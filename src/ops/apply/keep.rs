@@ -1,10 +1,11 @@
 //! Checkpoints: while a run sends, a thread writes what is known so far to the branch of the state,
-//! which also shows that the run is at work (design section 2.3). Sending goes on beside it.
+//! which also shows that the run is at work (design section 2.3). Sending goes on.
 
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread::{Scope, ScopedJoinHandle};
+use std::thread::{Builder, Scope, ScopedJoinHandle};
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -17,7 +18,6 @@ use crate::store::branch::lease;
 use crate::store::journal::JournalAnswer;
 use crate::store::{LockGuard, StateVersion, StoreError, StoreKeys};
 use crate::sys::lease::Lease;
-use crate::sys::signals;
 
 /// A checkpoint is due after a fifth of the lease, and after a wrong password, which locks
 /// accounts, at least this part of the lease after the last one: 60 and 20 seconds.
@@ -74,7 +74,7 @@ impl<'scope> Keeper<'scope> {
         lease: Arc<Lease>,
         (state, version): (State, StateVersion),
         now: fn() -> Timestamp,
-    ) -> Self {
+    ) -> io::Result<Self> {
         let (news, inbox) = mpsc::channel();
         let is_lost = Arc::new(AtomicBool::new(false));
         let handle = KeeperHandle {
@@ -91,8 +91,8 @@ impl<'scope> Keeper<'scope> {
             root.store.commit(guard, keys, state, version)
         };
         let keep = move || keep(state, kept, &inbox, now, commit, &is_lost);
-        let thread = signals::without_signals(|| scope.spawn(keep));
-        Self { thread, handle }
+        let thread = Builder::new().spawn_scoped(scope, keep)?;
+        Ok(Self { thread, handle })
     }
 
     pub fn handle(&self) -> KeeperHandle {

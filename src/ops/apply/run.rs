@@ -137,11 +137,12 @@ impl Run<'_> {
         let now = context.runtime.now;
         let lease = self.root.store.branch().map(Branch::lease).transpose()?;
         let serial = state.serial;
-        Ok(std::thread::scope(|scope| {
+        std::thread::scope(|scope| {
             let keeper = lease.map(|lease| {
                 let marked = (state.clone(), version.clone());
                 Keeper::start(scope, (self.root, guard, self.keys), lease, marked, now)
             });
+            let keeper = keeper.transpose().map_err(OpError::runtime)?;
             journal.keeper = keeper.as_ref().map(Keeper::handle);
             let sent = send(
                 online,
@@ -158,8 +159,8 @@ impl Run<'_> {
                 serial,
                 notes: Vec::new(),
             });
-            (sent, kept)
-        }))
+            Ok((sent, kept))
+        })
     }
 
     /// Returns the entries of the plan that are not blocked.
