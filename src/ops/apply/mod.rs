@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use jiff::Timestamp;
+
 use super::compare::{self, Addresses, Comparison};
 use super::error::{ErrorClass, Failure};
 use super::online::{Online, Preflight};
@@ -124,14 +126,9 @@ pub fn apply(
     let mut notes = compare::notes_of(root, &opened, &snapshot, None)?;
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     let is_unsaved = snapshot.is_unsaved();
-    let unproved = match snapshot.known.state() {
-        Some(_) => Ok(()),
-        None => turn::check_recent(root, &snapshot, (context.runtime.now)()),
-    };
     let mut version = snapshot.version.clone();
     let known = Comparison::of(root, &opened, snapshot)?;
-    check_known(&known, rules, options)?;
-    unproved?;
+    check_known(&known, rules, options, (context.runtime.now)())?;
     if options.saved.is_none() {
         root.check_index(&opened, ErrorClass::Failed)?;
     }
@@ -217,6 +214,7 @@ fn check_known(
     known: &Comparison<'_>,
     rules: &UserRules,
     options: &ApplyOptions,
+    now: Timestamp,
 ) -> Result<(), OpError> {
     known.check_rollback(match &options.saved {
         // The reviewed plan is this very rollback.
@@ -224,10 +222,12 @@ fn check_known(
         None => rules.allow_rollback,
     })?;
     let key = known.state.as_ref().map(|state| &state.key_id);
-    if rules.accept_new_key.as_ref() == key {
-        return Ok(());
+    if rules.accept_new_key.as_ref() != key {
+        return known.check_key();
     }
-    known.check_key()
+    // What waits for a holder knows none of a state of another key.
+    let replaced = known.state.as_ref().filter(|_| known.key_changed);
+    turn::check_recent(known.root, replaced, now)
 }
 
 /// Returns a unique name, so that this run's marks differ from those of another copy of
