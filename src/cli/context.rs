@@ -36,11 +36,14 @@ pub struct Context<'a> {
 }
 
 /// Variables that must not be empty.
-const SETTINGS: [&str; 4] = [
+const SETTINGS: [&str; 7] = [
     "DRSPASS_EXPECT_KEY_ID",
     "DRSPASS_MAX_CHANGES",
     "DRSPASS_STATE",
+    "DRSPASS_STATE_PASSWORD",
+    "DRSPASS_STATE_USERNAME",
     "DRSPASS_TRUSTED_HOSTS",
+    "DRSPASS_WHO",
 ];
 
 impl<'a> Context<'a> {

@@ -190,7 +190,10 @@ fn a_variable_that_is_set_and_empty_is_refused_by_name() {
         "DRSPASS_IDENTITY",
         "DRSPASS_MAX_CHANGES",
         "DRSPASS_STATE",
+        "DRSPASS_STATE_PASSWORD",
+        "DRSPASS_STATE_USERNAME",
         "DRSPASS_TRUSTED_HOSTS",
+        "DRSPASS_WHO",
     ] {
         let mut command = lab.command(&["plan"]);
         command.env(name, "");
