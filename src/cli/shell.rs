@@ -117,6 +117,9 @@ impl Shell {
             ApplyEvent::WentBack { revision } => self.message(&format!(
                 "note: recorded revision {revision} as the last one applied; nothing had to be sent\n"
             )),
+            ApplyEvent::WroteState { serial } => self.message(&format!(
+                "note: wrote the state, serial {serial}\n"
+            )),
             ApplyEvent::WaitingFor { holder, at_most } => self.message(&format!(
                 "waiting at most {}s: the state is held by {holder}\n",
                 at_most.as_secs()

@@ -252,7 +252,6 @@ impl Branch {
         for path in std::mem::take(&mut session.folded) {
             let _ = fs::remove_file(path);
         }
-        found.see(state, (self.access.now)());
         Ok(())
     }
 

@@ -479,6 +479,10 @@ impl Store {
             state.serial = serial;
             return Err(error);
         }
+        // Only at the sealed place: another one, as after a move, may be behind it.
+        if let (Some(branch), Some(_)) = (self.branch(), &keys.floor) {
+            branch.see(state);
+        }
         Ok(StateVersion::of(&bytes))
     }
 

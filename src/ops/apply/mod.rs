@@ -82,6 +82,10 @@ pub enum ApplyEvent {
     WentBack {
         revision: u64,
     },
+    /// Nothing was sent, but the state had something that was not written.
+    WroteState {
+        serial: u64,
+    },
     Stopping(Signal),
     Retrying {
         jobs: Vec<String>,
@@ -96,6 +100,16 @@ pub enum ApplyEvent {
     },
     /// The lock of a run that has shown nothing for a whole lease.
     TookOver(String),
+}
+
+impl ApplyEvent {
+    fn written(state: &State, is_rollback: bool) -> Self {
+        let (revision, serial) = (state.revision, state.serial);
+        match is_rollback {
+            true => Self::WentBack { revision },
+            false => Self::WroteState { serial },
+        }
+    }
 }
 
 /// Shows the plan and the manifest's warnings, and decides whether to go on. Names the jobs to
@@ -178,10 +192,7 @@ pub fn apply(
         state.holder = None;
         root.store.back_up(&guard)?;
         version = root.store.commit(&guard, &keys, &mut state, &version)?;
-        if is_rollback {
-            let revision = state.revision;
-            (context.progress)(ApplyEvent::WentBack { revision });
-        }
+        (context.progress)(ApplyEvent::written(&state, is_rollback));
     }
     let mut online = match (online, client) {
         (Some(online), _) => online,

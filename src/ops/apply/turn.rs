@@ -7,12 +7,12 @@ use jiff::Timestamp;
 
 use super::{ApplyContext, ApplyEvent};
 use crate::core::manifest::Sealed;
-use crate::core::state::Holder;
+use crate::core::state::{Holder, State};
 use crate::ops::OpError;
 use crate::ops::error::{ErrorClass, Failure};
 use crate::ops::root::Root;
 use crate::store::branch::{Branch, lease};
-use crate::store::{StateSnapshot, StoreKeys, StoredState};
+use crate::store::{StateSnapshot, StoreKeys};
 use crate::sys::lease::Moment;
 
 /// How much longer than a lease to wait for a run that has shown nothing for as long.
@@ -44,11 +44,8 @@ pub fn check_free(root: &Root, snapshot: &StateSnapshot) -> Result<(), OpError> 
 
 /// Refuses a state that another run held less than a lease ago, by its own stamp: one that this
 /// manifest's key does not prove, so that it cannot be waited for.
-pub fn check_recent(root: &Root, snapshot: &StateSnapshot, now: Timestamp) -> Result<(), OpError> {
-    let holder = match &snapshot.known {
-        StoredState::OtherKey { claimed } => claimed.holder.as_deref(),
-        known => known.state().and_then(|state| state.holder.as_deref()),
-    };
+pub fn check_recent(root: &Root, state: Option<&State>, now: Timestamp) -> Result<(), OpError> {
+    let holder = state.and_then(|state| state.holder.as_deref());
     let branch = root.store.branch();
     match holder.filter(|holder| !branch.is_some_and(|it| it.was_here(holder))) {
         Some(holder) if now.duration_since(holder.renewed).unsigned_abs() < lease() => {

@@ -3,6 +3,7 @@
 
 mod forged;
 mod killed;
+mod attacked;
 mod lease;
 mod race;
 mod rekeyed;
