@@ -186,11 +186,10 @@ impl Branch {
             return Err(Failure::new("drspass::place::fetch", message, "Nothing was sent.").into());
         }
         self.announce("reading the state");
-        let limit = match session.is_brief {
-            true => BRIEF_TIME,
-            false => FETCH_TIME,
+        let fetched = match session.is_brief {
+            true => found.remote.fetch_unasked(BRIEF_TIME),
+            false => found.remote.fetch(FETCH_TIME),
         };
-        let fetched = found.remote.fetch(limit);
         session.has_failed = session.is_brief && fetched.is_err();
         session.tip = fetched?;
         match &session.tip {

@@ -124,7 +124,7 @@ impl Remote {
     /// Refuses to make the first branch of a repository, which becomes its default one.
     fn check_new(&self) -> Result<(), Failure> {
         let limit = self.limits.command;
-        self.check_default(limit)?;
+        self.check_default(GitUse::Read, limit)?;
         if self
             .listed(GitUse::Read, &["--heads", "--", &self.address.url], limit)?
             .is_empty()

@@ -50,7 +50,7 @@ pub enum GitUse {
     Local,
     /// It can ask for a login, and Ctrl-C ends it.
     Read,
-    /// Of a push, which goes on whatever happens on the terminal.
+    /// It asks for nothing, and goes on whatever happens on the terminal.
     Write,
 }
 
