@@ -575,7 +575,7 @@ impl<'a> LockedLedger<'a> {
         let store = &self.root.store;
         store.back_up(&self.guard)?;
         store.announce();
-        // It holds nothing any more, whoever was here before.
+        // No run holds it any more.
         state.holder = None;
         store.commit(&self.guard, &self.keys, &mut state, version)?;
         // The journal goes last: until the new state is there, it still counts.

@@ -1,5 +1,5 @@
-//! A permission that ends by itself, on a machine that may sleep: its age is the larger one of two
-//! clocks, since the one stands still in no sleep and the other is the one that others see.
+//! A permission that ends by itself, on a machine that may sleep: two clocks measure its age, and
+//! the larger one counts. One goes on while the machine sleeps; others see the other.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

@@ -51,7 +51,7 @@ pub struct Opened {
     pub warnings: Vec<Problem>,
 }
 
-/// What the state has to say to a new version of the manifest.
+/// What the state adds to the next version of the manifest.
 pub struct Beside {
     /// The highest revision that was ever applied.
     pub highest: u64,

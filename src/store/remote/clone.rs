@@ -147,9 +147,9 @@ fn path(bytes: &[u8]) -> PathBuf {
 }
 
 fn check_version(git: &GitRunner) -> Result<(), Failure> {
-    let told = git.asked(&["version"])?;
-    let told = String::from_utf8_lossy(&told).into_owned();
-    let version = told.split_whitespace().nth(2).unwrap_or_default();
+    let said = git.asked(&["version"])?;
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let version = said.split_whitespace().nth(2).unwrap_or_default();
     let mut parts = version.split('.').map_while(|part| part.parse().ok());
     if (parts.next(), parts.next()) >= (Some(OLDEST.0), Some(OLDEST.1)) {
         return Ok(());

@@ -45,7 +45,7 @@ pub struct GitAccess {
 }
 
 impl GitAccess {
-    /// Returns what variables give git; a login is added by the caller.
+    /// Returns the access that the variables of a run give, without a login.
     pub fn of(
         vars: impl IntoIterator<Item = (OsString, OsString)>,
         temporary: PathBuf,
@@ -228,7 +228,7 @@ impl Remote {
                     Some(clone::login_of(url, &login.username, &login.password))
                 }
                 (Some((username, None)), _) => {
-                    // Of some hosts it is a token.
+                    // Some hosts take a token for it.
                     secrets.push(Secret::new(username.clone()));
                     Some((format!("credential.{url}.username"), username.clone()))
                 }
@@ -315,12 +315,12 @@ impl Remote {
     fn tip_as(&self, how: GitUse, limit: Duration) -> Result<Option<String>, Failure> {
         let args = ["--heads", "--", &self.address.url, &self.reference];
         let refs = self.listed(how, &args, limit)?;
-        // git takes the name for an end of names.
+        // git matches the ends of names.
         let found = refs.into_iter().find(|(_, name)| *name == self.reference);
         Ok(found.map(|(commit, _)| commit))
     }
 
-    /// Returns what the repository has, each with its name behind it.
+    /// Lists references of the repository: what each one leads to, and its name.
     fn listed(
         &self,
         how: GitUse,
