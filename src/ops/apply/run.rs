@@ -86,8 +86,11 @@ impl Run<'_> {
         let version = match marks {
             Ok(version) => version,
             Err(error) => {
-                // A journal that stays behind does no harm.
-                let _ = store.end_journal(guard);
+                // A journal that stays behind does no harm. On a branch the marks may still arrive,
+                // and it shows that they are of a run of this clone, which has ended.
+                if store.branch().is_none() {
+                    let _ = store.end_journal(guard);
+                }
                 return Err(error);
             }
         };
