@@ -209,7 +209,8 @@ pub fn apply(
         opened: &opened,
         plan,
         id: run_id(options, context),
-        is_unsaved,
+        // Without changes, it was written above.
+        is_unsaved: is_unsaved && plan.has_changes(),
         preflight: &preflight,
     };
     let ended = run.execute(&guard, &mut online, state, version, &mut prints, context)?;
