@@ -388,7 +388,7 @@ impl Root {
                 "drspass::sealed::target",
                 format!("{field} of drspass.yaml is {to}, but the manifest is sealed for {from}"),
                 match field == "state" && (from.starts_with("git:") || to.starts_with("git:")) {
-                    true => "Nothing was sent or changed. Undo the change of drspass.yaml, or run 'drspass state move', which takes the state along; the remote must lead to the sealed repository.",
+                    true => "Nothing was sent or changed. Undo the change of drspass.yaml, then run 'drspass state move PLACE', which changes it and takes the state along. In a fork, or behind an ssh alias, name a remote that leads to the sealed repository.",
                     false => "Nothing was sent or changed. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target.",
                 },
             )
