@@ -93,7 +93,7 @@ impl IndexHead {
     ) -> Vec<Problem> {
         const RENEW: &str =
             "Write it again with 'drspass index --write', and commit it with the manifest.";
-        const UNDO: &str = "Undo the change of drspass.yaml, or have someone who can read the manifest run 'drspass rekey'.";
+        const UNDO: &str = "Undo the change of drspass.yaml, or have someone who can read the manifest run 'drspass rekey' ('drspass state move' for another place of the state).";
         let mut problems = Vec::new();
         if self.digest != *manifest {
             let what = "belongs to another manifest";
