@@ -18,7 +18,6 @@ use crate::core::rekey::carried_over;
 use crate::core::report::{LedgerReport, MovedState, PlanNote};
 use crate::core::rotation::RotationReport;
 use crate::core::state::{CopiedFrom, Holder, Lineage, RunId, State};
-use crate::store::branch::Branch;
 use crate::store::{
     JournalLeft, LockGuard, Recovery, StateSnapshot, StateVersion, Store, StoreError, StoreKeys,
     StoredState,
@@ -28,7 +27,7 @@ use crate::sys::files;
 /// Reads the state file without a key, so nothing is authenticated. Returns a plan's notes as
 /// well, and whether there are answers next to the state that are not included.
 pub fn list(root: &Root) -> Result<(Option<State>, Vec<PlanNote>, bool), OpError> {
-    let (state, journal) = unauthenticated(root)?.read_claimed()?;
+    let (state, journal) = root.store.unauthenticated()?.read_claimed()?;
     let is_lost = state.is_none() && root.store.backup().is_some();
     let lost = is_lost.then(|| no_state(root));
     let holder = lock_holder(root, state.as_ref())?;
@@ -37,14 +36,9 @@ pub fn list(root: &Root) -> Result<(Option<State>, Vec<PlanNote>, bool), OpError
     Ok((state, lost.into_iter().chain(work).collect(), has_more))
 }
 
-fn unauthenticated(root: &Root) -> Result<&Store, OpError> {
-    root.store.branch().map_or(Ok(()), Branch::check_upstream)?;
-    Ok(&root.store)
-}
-
 /// Returns who holds a state on a branch, read without a key.
 pub fn holder(root: &Root) -> Result<Option<Holder>, OpError> {
-    let state = unauthenticated(root)?.read_claimed_alone()?;
+    let state = root.store.unauthenticated()?.read_claimed_alone()?;
     Ok(state.and_then(|state| state.holder).map(|holder| *holder))
 }
 

@@ -236,8 +236,8 @@ pub fn relocate(
     Ok(there.serial)
 }
 
-/// Writes the copy, unless a move that was cut off left one: any other state there may be one that
-/// was left behind by an earlier move and knows less.
+/// Writes the copy, unless a move that was cut off left this very one. Any other state there may be
+/// one that was left behind by an earlier move and knows less.
 fn copy(
     store: &Store,
     keys: &StoreKeys,
@@ -245,28 +245,41 @@ fn copy(
     from: &MovedFrom,
 ) -> Result<State, OpError> {
     let keys = keys.clone().above(None);
-    let there = match store.read_alone(&keys) {
-        Ok(snapshot) => snapshot.known,
-        Err(StoreError::NoBranch { .. }) => StoredState::Absent,
-        Err(error) => return Err(error.into()),
-    };
-    if let StoredState::Ours(there) = there
-        && there.lineage == state.lineage
-        && there.is_copy()
-        && there
-            .copied
-            .as_ref()
-            .is_some_and(|it| it.place == from.place.name())
-    {
-        return Ok(there);
-    }
     let mut copy = state.clone();
-    copy.copied = Some(CopiedFrom {
+    let copied = CopiedFrom {
         place: from.place.name(),
         serial: state.serial,
         untouched: true,
+    };
+    let there = match store.read_alone(&keys) {
+        Ok(snapshot) => Some(snapshot),
+        Err(StoreError::NoBranch { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let is_left = |it: &&State| {
+        let is_ours = it
+            .copied
+            .as_ref()
+            .is_some_and(|it| it.place == copied.place);
+        it.is_copy() && is_ours && it.lineage == state.lineage
+    };
+    let left = there.as_ref().and_then(|there| {
+        let state = there.known.state().filter(is_left)?;
+        Some((state, &there.version))
     });
-    store.create(&keys, &mut copy)?;
+    match left {
+        Some((left, _)) if left.copied.as_ref() == Some(&copied) => return Ok(left.clone()),
+        // The former place went on since.
+        Some((left, version)) => {
+            copy.serial = copy.serial.max(left.serial);
+            copy.copied = Some(copied);
+            store.write(&keys, &mut copy, version)?;
+        }
+        None => {
+            copy.copied = Some(copied);
+            store.create(&keys, &mut copy)?;
+        }
+    }
     Ok(copy)
 }
 

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::remote::{GitAccess, Pushed, Remote, Tip};
 use super::{JournalLeft, LockInfo, StateVersion, StoreError, cannot_write, journal, to_json};
 use crate::core::failure::{ErrorClass, Failure};
-use crate::core::mac::MacKey;
+use crate::core::mac::{MacKey, sha256};
 use crate::core::place::{Floor, GitPlace, SealedPlace, branch_name};
 use crate::core::report::Progress;
 use crate::core::state::{Holder, Lineage, RunId, State};
@@ -60,6 +60,7 @@ struct Found {
     remote: Remote,
     /// The path that the files of a run in the clone are named after; it does not exist itself.
     base: PathBuf,
+    seen_path: PathBuf,
     lease: Arc<Lease>,
     session: Mutex<Session>,
 }
@@ -125,8 +126,13 @@ impl Branch {
             Some(lease) => lease / 2,
             None => LEASE - MAX_REQUEST_TIME - MARGIN,
         };
+        let base = remote.local().join("drspass.state.json");
+        // Of each place its own: after a move, both are read for a while.
+        let name = branch_name(remote.repository(), &self.place.branch);
+        let suffix = format!(".{}.seen", &sha256(name.as_bytes())[..16]);
         let found = Found {
-            base: remote.local().join("drspass.state.json"),
+            seen_path: files::with_suffix(&base, &suffix),
+            base,
             remote,
             lease: Arc::new(Lease::new(limit)),
             session: Mutex::default(),
@@ -156,6 +162,16 @@ impl Branch {
     pub(super) fn ask_briefly(&self, is_brief: bool) -> Result<(), StoreError> {
         self.found()?.session().is_brief = is_brief;
         Ok(())
+    }
+
+    /// Returns the same branch for a reader without a key, to whom nothing proves that the place is
+    /// meant: it gets no login of the environment.
+    pub(super) fn unauthenticated(&self) -> Self {
+        let access = PlaceAccess {
+            git: Arc::new(self.access.git.without_login()),
+            ..self.access.clone()
+        };
+        Self::new(&self.place, &self.folder, &access)
     }
 
     /// Refuses a repository that is not the one of the checked-out branch: without a key, nothing
@@ -336,6 +352,13 @@ impl Branch {
         (now < until && !self.was_here(&holder)).then_some(holder)
     }
 
+    /// Returns the lineages that this clone has seen, or that those followed.
+    pub fn seen_lineages(&self) -> Vec<Lineage> {
+        let seen = self.found().ok().and_then(Found::seen);
+        let lineages = |seen: SeenState| [vec![seen.lineage], seen.follows].concat();
+        seen.map_or_else(Vec::new, lineages)
+    }
+
     /// Returns the newest state that this clone has seen.
     pub fn last_seen(&self) -> Option<Floor> {
         Some(self.found().ok()?.seen()?.floor())
@@ -441,12 +464,8 @@ impl Found {
         self.session.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn seen_path(&self) -> PathBuf {
-        files::with_suffix(&self.base, ".seen")
-    }
-
     fn seen(&self) -> Option<SeenState> {
-        let bytes = files::read_unlinked(&self.seen_path()).ok()?;
+        let bytes = files::read_unlinked(&self.seen_path).ok()?;
         serde_json::from_slice(&bytes).ok()
     }
 
@@ -462,7 +481,7 @@ impl Found {
         let is_known = self.seen().is_some_and(|known| known == seen);
         let folder = files::folder_of(&self.base);
         if !is_known && files::make_private_folder(folder).is_ok() {
-            let _ = files::put_private(&self.seen_path(), to_json(&seen).as_bytes(), true);
+            let _ = files::put_private(&self.seen_path, to_json(&seen).as_bytes(), true);
         }
     }
 

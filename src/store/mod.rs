@@ -160,6 +160,19 @@ impl Store {
         }
     }
 
+    /// Returns the same place for a reader without a key.
+    pub fn unauthenticated(&self) -> Result<Self, StoreError> {
+        let at = match &self.at {
+            StoreAt::File(path) => StoreAt::File(path.clone()),
+            StoreAt::Branch(branch) => {
+                let branch = branch.unauthenticated();
+                branch.check_upstream()?;
+                StoreAt::Branch(Box::new(branch))
+            }
+        };
+        Ok(Self { at })
+    }
+
     /// Limits what follows to one short question if the state is on a branch, or not.
     pub fn ask_briefly(&self, is_brief: bool) {
         // Where it is not found, the question fails.
@@ -248,6 +261,8 @@ impl Store {
     pub fn holds(&self, keys: &StoreKeys, state: &State) -> Result<bool, StoreError> {
         let mut committed = state.clone();
         committed.serial = state.serial.saturating_add(1);
+        // What was written names no holder any more; a recovery file does.
+        committed.holder = None;
         let bytes = format::encode(&committed, &keys.state);
         Ok(self.version()? == StateVersion::of(&bytes))
     }
@@ -462,7 +477,8 @@ impl Store {
         self.write(keys, state, expected)
     }
 
-    fn write(
+    /// Replaces the version `expected` by `state`, which may be a copy.
+    pub fn write(
         &self,
         keys: &StoreKeys,
         state: &mut State,

@@ -113,7 +113,7 @@ impl Root {
             return;
         };
         state.follow(sealed.state.floor().map(|floor| &floor.lineage));
-        state.follow(branch.last_seen().map(|seen| seen.lineage).iter());
+        state.follow(&branch.seen_lineages());
         if let Some(former) = former {
             state.follow([&former.lineage].into_iter().chain(&former.follows));
         }

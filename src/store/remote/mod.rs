@@ -61,6 +61,19 @@ impl GitAccess {
     }
 }
 
+impl GitAccess {
+    /// Returns the same access with nothing to log in with but what the clone has.
+    #[must_use]
+    pub fn without_login(&self) -> Self {
+        Self {
+            env: self.env.clone(),
+            login: None,
+            temporary: self.temporary.clone(),
+            ..*self
+        }
+    }
+}
+
 #[derive(Debug)]
 pub struct GitLogin {
     pub username: String,
@@ -265,14 +278,14 @@ impl Remote {
             let name = name.map_or_else(String::new, |name| format!(": it contains {name}"));
             return Err(self.not_state(
                 &name,
-                "Name a branch of its own for the state; if someone put this file there by mistake, remove it from the branch.",
+                "Name a branch of its own for the state; if someone put this file there, remove it from the branch, or delete the branch and run 'drspass state distrust --create'.",
             ));
         }
         match self.state_of(&tree)? {
             Some(state) => Ok(Some(Tip { commit, state })),
             None => Err(self.not_state(
                 &format!(": it has no regular file {STATE} of at most 256 MiB"),
-                "Name a branch of its own for the state.",
+                "Name a branch of its own for the state; if this is the one, delete it and run 'drspass state distrust --create'.",
             )),
         }
     }

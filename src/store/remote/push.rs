@@ -52,6 +52,9 @@ enum BranchLook {
     Changed,
 }
 
+/// Where the commit to push is; nothing else is there.
+const OUT: &str = "refs/out/";
+
 impl Remote {
     /// Replaces the state on top of the tip that was read, or creates the branch.
     pub fn push(&self, state: &[u8], onto: Option<&Tip>, message: &str, at: Timestamp) -> Pushed {
@@ -272,7 +275,11 @@ impl Remote {
         // it expects is the parent.
         let base = base.unwrap_or_default();
         let lease = format!("--force-with-lease={}:{base}", self.reference);
-        let refs = format!("{commit}:{}", self.reference);
+        // Of a single name, git also takes one that only ends in it, such as a tag's; of a pattern not.
+        let own = format!("{OUT}{}", self.place.branch);
+        self.git
+            .run(GitUse::Write, &["update-ref", &own, commit], limit)?;
+        let refs = format!("{OUT}*:refs/heads/*");
         let args = ["push", "--porcelain", "--no-verify", "--no-signed", &lease];
         let to = ["--", &self.address.url, &refs];
         let args = [&args[..], options, &to].concat();

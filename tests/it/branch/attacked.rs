@@ -222,3 +222,94 @@ fn a_run_that_this_clone_saw_is_not_passed_by_a_deleted_branch() {
     lab.run_in(&clone, &create).exits(6).says("is held by run");
     goes_on(&lab, child).exits(8);
 }
+
+#[test]
+fn a_name_that_ends_in_that_of_the_state_stops_no_apply() {
+    let mut lab = lab();
+    let mut number = 10;
+    for other in [
+        "refs/tags/refs/heads",
+        "refs/heads/refs/heads",
+        "refs/tags",
+        "refs/heads/x",
+    ] {
+        let name = format!("{other}/{NAME}");
+        lab.in_origin(&["update-ref", &name, "main"]);
+        number += 1;
+        let password = format!("canary-{number}");
+        lab.passwords(&[(J1, "source", &password), (J2, "source", "canary-2")]);
+        lab.apply(&[]).exits(0).says("1 applied");
+        lab.in_origin(&["update-ref", "-d", &name]);
+    }
+}
+
+#[test]
+fn a_move_that_was_cut_off_leaves_the_former_place_usable() {
+    let mut lab = lab();
+    lab.killed_at("move.after_copy", 1, &["state", "move", NEW]);
+    lab.run(&["plan"]).exits(0).says("2 in sync");
+    lab.passwords(&[(J1, "source", "canary-3"), (J2, "source", "canary-2")]);
+    lab.apply(&[]).exits(0);
+    // The copy that is there is older than what is moved now.
+    lab.run(&["state", "move", NEW]).exits(0);
+    lab.push();
+    lab.in_origin(&["update-ref", "-d", &format!("refs/heads/{NAME}")]);
+    let clone = lab.cloned();
+    lab.run_in(&clone, &["plan"]).exits(0).says("2 in sync");
+    assert!(lab.sim.holds(J1, "source", "canary-3"));
+}
+
+#[test]
+fn a_keyless_command_hands_out_no_login_of_the_environment() {
+    let lab = lab();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}/mallory", listener.local_addr().unwrap());
+    let git = |args: &[&str]| crate::support::branch::git(lab.dir.path(), args);
+    git(&["config", "remote.origin.url", &address]);
+    let taker = std::thread::spawn(move || {
+        use std::io::{Read as _, Write as _};
+        let mut asked = String::new();
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut bytes = [0; 4096];
+        let count = stream.read(&mut bytes).unwrap();
+        asked.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        let _ =
+            stream.write_all(b"HTTP/1.1 404 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        asked
+    });
+    let mut command = lab.command(&["lock", "show"]);
+    command
+        .env("DRSPASS_STATE_USERNAME", "me")
+        .env("DRSPASS_STATE_PASSWORD", "canary-login");
+    lab.run_command(command).exits(1);
+    let asked = taker.join().unwrap();
+    assert!(
+        asked.starts_with("GET ") && !asked.to_lowercase().contains("authorization"),
+        "{asked}"
+    );
+}
+
+#[test]
+fn a_last_write_whose_answer_was_lost_is_recovered_as_what_it_is() {
+    let mut lab = lab();
+    lab.passwords(&[(J1, "source", "canary-3"), (J2, "source", "canary-2")]);
+    let child = stopped(&lab, lab.dir.path());
+    // The lock is lost, so that the outcomes go to a file; then they are written after all.
+    let tip = lab.tip();
+    lab.in_origin(&["update-ref", "-d", &format!("refs/heads/{NAME}")]);
+    let ended = goes_on(&lab, child).exits(8);
+    let text = ended.all();
+    let file = text
+        .split_whitespace()
+        .find(|word| word.contains(".recovery-"))
+        .unwrap();
+    let file = file.trim_matches(|c: char| "',;:()".contains(c)).to_owned();
+    lab.in_origin(&["update-ref", &format!("refs/heads/{NAME}"), &tip]);
+    lab.run(&["state", "recover", &file])
+        .exits(0)
+        .says("recovered");
+    lab.run(&["state", "recover", &file])
+        .exits(0)
+        .says("recovered");
+    lab.run(&["plan"]).exits(0).says("2 in sync");
+}
