@@ -165,8 +165,11 @@ impl Branch {
     }
 
     /// Returns the same branch for a reader without a key, to whom nothing proves that the place is
-    /// meant: it gets no login of the environment.
+    /// meant: only the usual remote gets the login of the environment.
     pub(super) fn unauthenticated(&self) -> Self {
+        if self.place.remote == "origin" {
+            return Self::new(&self.place, &self.folder, &self.access);
+        }
         let access = PlaceAccess {
             git: Arc::new(self.access.git.without_login()),
             ..self.access.clone()

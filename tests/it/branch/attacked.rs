@@ -265,7 +265,14 @@ fn a_keyless_command_hands_out_no_login_of_the_environment() {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/mallory", listener.local_addr().unwrap());
     let git = |args: &[&str]| crate::support::branch::git(lab.dir.path(), args);
-    git(&["config", "remote.origin.url", &address]);
+    // A branch of somebody else is checked out.
+    git(&["remote", "add", "mallory", &address]);
+    git(&["config", "branch.main.remote", "mallory"]);
+    let config = lab.read("drspass.yaml");
+    lab.write(
+        "drspass.yaml",
+        config.replace(PLACE, "git:mallory/drspass-state/test"),
+    );
     let taker = std::thread::spawn(move || {
         use std::io::{Read as _, Write as _};
         let mut asked = String::new();

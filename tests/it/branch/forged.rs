@@ -98,7 +98,7 @@ fn a_journal_that_is_newer_than_the_state_refuses_a_manifest_that_was_turned_bac
     push_older(&lab, &third);
     put(&lab, &old);
     // The journal alone knows of it.
-    fs::remove_file(lab.own_folder().join("drspass.state.json.seen")).unwrap();
+    fs::remove_file(lab.seen_file()).unwrap();
     for args in [&["plan"][..], &["apply", "--auto-approve"]] {
         lab.run(args)
             .exits(1)

@@ -1,9 +1,9 @@
 //! A state on a branch: the intent is there before the first request, and nothing older than what
 //! was seen counts.
 
+mod attacked;
 mod forged;
 mod killed;
-mod attacked;
 mod lease;
 mod race;
 mod rekeyed;

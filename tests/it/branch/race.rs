@@ -227,7 +227,6 @@ fn linked_worktrees_of_one_clone_are_one_machine() {
 fn where_the_clone_cannot_be_written_a_plan_goes_on_and_nothing_is_sent() {
     let lab = lab();
     lab.run(&["plan"]).exits(0);
-    let own = lab.own_folder();
     let tip = lab.tip();
     let refused = |more: &[(&str, &str)]| {
         lab.run(&["plan"]).exits(0).says("2 to set");
@@ -242,7 +241,7 @@ fn where_the_clone_cannot_be_written_a_plan_goes_on_and_nothing_is_sent() {
         refused(&[("DRSPASS_TEST_FAIL_AT", place)]);
     }
     // Without a memory of what was seen, a run is as on a new machine.
-    let seen = own.join("drspass.state.json.seen");
+    let seen = lab.seen_file();
     std::fs::remove_file(&seen).unwrap();
     std::fs::create_dir(&seen).unwrap();
     lab.run(&["plan"]).exits(0).says("2 to set");

@@ -109,7 +109,10 @@ fn own_folder(store: &Store) -> PathBuf {
 }
 
 fn journal_of(store: &Store, name: &str) -> PathBuf {
-    own_folder(store).join(format!("{name}.journal"))
+    use std::os::unix::fs::MetadataExt as _;
+    let folder = own_folder(store);
+    let id = std::fs::metadata(&folder).unwrap().ino();
+    folder.join(format!("{name}.{id}.journal"))
 }
 
 /// Leaves a journal, as a run does that is killed.

@@ -111,6 +111,14 @@ impl Lab {
         below.next().expect("one for this root directory")
     }
 
+    /// The file in which this clone keeps what it has seen of the state.
+    pub(crate) fn seen_file(&self) -> PathBuf {
+        let files = fs::read_dir(self.own_folder()).expect("a folder");
+        let mut files = files.map(|entry| entry.expect("an entry").path());
+        let is_it = |path: &PathBuf| path.to_string_lossy().ends_with(".seen");
+        files.find(is_it).expect("a file of what was seen")
+    }
+
     /// Commits what a clone needs, and pushes it to main.
     pub(crate) fn push(&self) {
         let names = ["drspass.yaml", "passwords.yaml.age", "passwords.index.yaml"];
