@@ -121,8 +121,8 @@ impl Shell {
                 "note: wrote the state, serial {serial}\n"
             )),
             ApplyEvent::WaitingFor { holder, at_most } => self.message(&format!(
-                "waiting at most {}s: the state is held by {holder}\n",
-                at_most.as_secs()
+                "waiting at most {}: the state is held by {holder}\n",
+                text::duration(*at_most)
             )),
             ApplyEvent::TookOver(holder) => self.message(&format!(
                 "note: took over from a lost run; what it sent is unknown: {holder}\n"
@@ -136,10 +136,10 @@ impl Shell {
                 in_rounds,
                 at_most,
             } => self.message(&format!(
-                "Retrying {}{}; watching for at most {}s.\n",
+                "Retrying {}{}; watching for at most {}.\n",
                 text::jobs_named(jobs),
                 ["", ", one of each shared credential first"][usize::from(*in_rounds)],
-                at_most.as_secs()
+                text::duration(*at_most)
             )),
         }
     }

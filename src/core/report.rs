@@ -236,6 +236,8 @@ pub struct ApplyReport {
     pub requests: usize,
     pub findings: Vec<String>,
     pub jobs: Vec<RetryJobsEntry>,
+    /// Whether jobs were to be retried and none had failed.
+    pub none_failed: bool,
     /// Why jobs were not retried as requested.
     pub not_retried: Option<String>,
     pub saved: StateSaved,

@@ -42,8 +42,11 @@ impl PlanLine {
             Reason::NeverSet => ('+', Rank::Well, "never set".into()),
             Reason::KeyChanged => ('+', Rank::Well, "never set with this key".into()),
             Reason::Changed { fields } => {
-                let words = format!("{} changed", field_list(fields));
-                ('~', Rank::Well, words.into())
+                let words = match (&fields[..], &entry.credential) {
+                    ([Field::Password], Some(_)) => "changed".into(),
+                    _ => format!("{} changed", field_list(fields)).into(),
+                };
+                ('~', Rank::Well, words)
             }
             Reason::Distrusted { at } => ('?', Rank::Well, distrusted_words(*at).into()),
             Reason::InDoubt => (
@@ -274,11 +277,10 @@ impl<'a> JobLine<'a> {
                 }
             }
             RetryJobsResult::NotAsked(why) => {
-                let words = format!("not retried: nothing was sent ({why})");
-                line('!', "not_asked", None, words)
+                line('!', "not_asked", None, format!("not retried: {why}"))
             }
             RetryJobsResult::RetriedBefore(status, at) => {
-                advice = Some("Correct a password of the job, or name the job with --resend.");
+                advice = Some("Correct its password, or retry it with --resend; others follow.");
                 let at = minute(*at);
                 let words = format!(
                     "not retried: {status}; the retry of {at} with the same passwords failed or \
@@ -415,6 +417,22 @@ pub fn totals_words(totals: Totals) -> String {
         .named()
         .map(|(number, word)| format!("{number} {word}"));
     format!("{}; {} in all", named.join(", "), totals.total())
+}
+
+/// Returns the numbers of the retried jobs, which add up; `None` without a request to retry any.
+pub fn jobs_words(report: &ApplyReport) -> Option<String> {
+    let lines = report.jobs.iter().map(|job| JobLine::of(&job.result));
+    let of = |outcome| lines.clone().filter(|line| line.outcome == outcome).count();
+    let [runs, failed, unknown] = ["runs", "failed", "unseen"].map(of);
+    let left = report.jobs.len() - runs - failed - unknown;
+    match report.jobs.len() {
+        0 if report.none_failed => Some("none has failed".to_owned()),
+        0 => (report.not_retried.is_some()).then(|| "not retried; see the note above".to_owned()),
+        all => Some(format!(
+            "{runs} running again, {failed} failed again, {unknown} unknown, {left} not retried; \
+             {all} in all"
+        )),
+    }
 }
 
 pub fn apply_notes(report: &ApplyReport) -> Vec<String> {

@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use indicatif::HumanCount;
+use jiff::SignedDuration;
 use miette::{
     Diagnostic as _, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic,
     MietteError, MietteSpanContents, Report, SourceCode, SourceSpan, SpanContents, ThemeStyles,
@@ -16,7 +17,7 @@ use miette::{
 use similar::TextDiff;
 
 use super::entry::{
-    JobLine, OutcomeLine, PlanLine, apply_notes, place_named, plan_counts, plan_notes,
+    JobLine, OutcomeLine, PlanLine, apply_notes, jobs_words, place_named, plan_counts, plan_notes,
     rollback_words, set_words, totals_words,
 };
 use crate::core::outcome::Outcome;
@@ -85,32 +86,37 @@ pub fn plan(report: &PlanReport, colour: Colour, rows: usize) -> String {
     format!("{head}{text}{counts}\n")
 }
 
-/// Renders an apply: its entries, unless they were shown before, and the totals, which add up, as
-/// the last line.
+/// Renders an apply: its entries, unless they were shown before, and last the totals, which add
+/// up, of entries and of retried jobs.
 pub fn apply(report: &ApplyReport, colour: Colour) -> String {
+    let jobs = report.jobs.iter();
+    let jobs: Vec<_> = jobs.map(|job| format!("job {}", job.label)).collect();
+    let width = width(report.entries.iter().map(|(label, _)| label).chain(&jobs));
     let mut text = match report.is_shown {
         true => String::new(),
-        false => entries(report, colour),
+        false => entries(report, width, colour),
     };
-    for job in &report.jobs {
+    for (label, job) in jobs.iter().zip(&report.jobs) {
         let line = JobLine::of(&job.result);
         let mark = colour.paint(line.mark);
         let words = line.lines.join("\n      ");
-        let _ = writeln!(text, "  {mark} job {}   {words}", job.label);
+        let _ = writeln!(text, "  {mark} {label:width$}   {words}");
     }
     push_notes(&mut text, &apply_notes(report));
     let _ = writeln!(text, "Result: {}.", totals_words(report.totals()));
+    if let Some(words) = jobs_words(report) {
+        let _ = writeln!(text, "Jobs: {words}.");
+    }
     text
 }
 
 /// Lists every entry that did not end well, and the others by line or number.
-fn entries(report: &ApplyReport, colour: Colour) -> String {
+fn entries(report: &ApplyReport, width: usize, colour: Colour) -> String {
     let mut text = String::new();
     let totals = report.totals();
     let entries = counted(totals.total(), "entry", "entries");
     let requests = counted(report.requests, "request", "requests");
     let _ = writeln!(text, "Apply: {entries}, {requests}.");
-    let width = width(report.entries.iter().map(|(label, _)| label));
     let list_applied = totals.applied <= MAX_APPLIED_LINES;
     if !list_applied {
         let mark = colour.paint('=');
@@ -206,6 +212,12 @@ impl SourceCode for ShownLine {
         let contents = MietteSpanContents::new_named(name, text, whole, line, column, 1);
         Ok(Box::new(contents))
     }
+}
+
+/// Returns a duration with its units, such as `1m 30s`.
+pub fn duration(time: Duration) -> String {
+    let time = SignedDuration::try_from(time).unwrap_or(SignedDuration::MAX);
+    format!("{time:#}")
 }
 
 /// Says how far a step is, such as `1,240 of 10,000 entries: 1,240 applied; 0:20 elapsed`, and
@@ -368,6 +380,13 @@ fn columns_of(text: &str) -> usize {
 mod tests {
     use super::*;
     use crate::core::report::Progress;
+
+    #[test]
+    fn a_duration_is_said_with_its_units() {
+        for (seconds, expected) in [(0, "0s"), (59, "59s"), (90, "1m 30s"), (660, "11m")] {
+            assert_eq!(duration(Duration::from_secs(seconds)), expected);
+        }
+    }
 
     #[test]
     fn a_step_shows_its_counts_and_its_time() {

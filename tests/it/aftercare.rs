@@ -96,7 +96,7 @@ fn failed_jobs_run_again_once_their_password_is_right() {
             "= job {J3} retried, runs again: INCRE_TRANSFER_STARTED"
         ))
         .says(&format!("Retrying 4 jobs ({}, ", id(4)))
-        .says("); watching for at most 300s.")
+        .says("); watching for at most 5m.")
         .says("Result: 4 applied");
     let mut once = retried(&lab).concat();
     once.sort();
@@ -105,6 +105,7 @@ fn failed_jobs_run_again_once_their_password_is_right() {
     // They run now, so there is nothing to retry.
     let run = lab.apply(&["--retry-jobs"]).exits(0);
     assert!(!run.all().contains("retried"), "{}", run.all());
+    run.says("Jobs: none has failed.");
     assert_eq!(retried(&lab).len(), 1);
 }
 
@@ -126,7 +127,8 @@ fn a_job_whose_other_database_is_still_wrong_fails_again_and_is_retried_when_it_
         .says(&format!(
             "! job {J1} retried, failed again: INCRE_TRANSFER_FAILED"
         ))
-        .says("Result: 2 applied");
+        .says("Result: 2 applied")
+        .says("Jobs: 0 running again, 1 failed again, 0 unknown, 1 not retried; 2 in all.");
     assert_eq!(retried(&lab), [[J1]]);
     assert!(!lab.sim.is_locked(J1, "destination"));
     // The next run does not, since nothing has changed.

@@ -155,7 +155,7 @@ fn apply(
         retry_jobs: args.retry_jobs.then_some(RetryJobsOptions {
             resume_paused: args.resume_paused,
             at_most: root.config.apply.retry_max_elapsed,
-            are_named: asks && prompt::can_ask(),
+            are_named: asks,
         }),
         lock_timeout: args.lock_timeout,
     };
@@ -178,7 +178,8 @@ fn apply(
         context.warn(root.manifest_name(), warnings);
         show(report);
         // A saved plan was approved when it was made.
-        let has_work = report.plan.requests > 0 || args.retry_jobs;
+        let has_due = due.is_none_or(|due| !due.is_empty());
+        let has_work = report.plan.requests > 0 || args.retry_jobs && has_due;
         if !has_work || !asks {
             return Ok(());
         }

@@ -24,7 +24,7 @@ pub struct RetryJobsOptions {
     pub resume_paused: bool,
     /// How long to watch, all jobs together.
     pub at_most: Duration,
-    /// Whether the jobs are named before the user is asked.
+    /// Whether the jobs are named before the user is asked, who is not if there is none.
     pub are_named: bool,
 }
 
@@ -74,8 +74,15 @@ pub fn due_now(
     }
     let due = reported.into_iter();
     let due = due.filter(|(_, reported)| reported.known().is_some_and(is_due));
-    let due = due.filter_map(|(job, _)| jobs.get(&job));
-    let due = due.filter(|job| matches!(job.fitness, Fitness::Fit));
+    let due: Vec<&Candidate> = due.filter_map(|(job, _)| jobs.get(&job)).collect();
+    let failed = due
+        .iter()
+        .filter(|job| matches!(job.fitness, Fitness::Failed(_)));
+    // A job that uses one of these waits until the job that failed with it runs.
+    let held: BTreeSet<&Arc<str>> = failed.flat_map(|job| &job.credentials).collect();
+    let due = due.iter().filter(|job| {
+        matches!(job.fitness, Fitness::Fit) && !job.credentials.iter().any(|it| held.contains(it))
+    });
     Ok(Some(due.map(|job| job.label.clone()).collect()))
 }
 

@@ -175,10 +175,9 @@ pub fn apply(
         online = client.take().map(|client| Online::new(client, hang_up));
     }
     let mut online = online.transpose()?;
-    let of_root = (root, &opened);
     let due = online
         .as_mut()
-        .map(|online| due_now(online, of_root, (plan, &state), options));
+        .map(|online| due_now(online, (root, &opened), (plan, &state), options));
     let due = due.transpose()?.flatten();
     let approved = approve(&planned, &opened.warnings, due.as_deref());
     if let Some(online) = &mut online {
@@ -212,6 +211,7 @@ pub fn apply(
         // Without changes, it was written above.
         is_unsaved: is_unsaved && plan.has_changes(),
         preflight: &preflight,
+        is_asked: plan.requests > 0 || due.is_none_or(|due| !due.is_empty()),
     };
     let ended = run.execute(&guard, &mut online, state, version, &mut prints, context)?;
     let report = retry_jobs(&run, options, ended, guard, &mut online, context)?;

@@ -98,7 +98,7 @@ pub fn retry_jobs(
         watch: Watch::default(),
         results: BTreeMap::new(),
         unknown: 0,
-        stopped: None,
+        stopped: (!run.is_asked).then_some("it failed only now; run the command again"),
         interrupted: None,
     };
     jobs.execute(guard, online, &mut report, context)?;
@@ -166,6 +166,7 @@ impl RetryJobsRun<'_> {
         if let Some(failure) = failed {
             return Err(online.client.states_error(failure).into());
         }
+        let are_known = reported.iter().all(|(_, job)| job.known().is_some());
         self.choose(reported);
         let mut now = self.next_round();
         if now.is_empty() && self.state.retries.len() < recorded {
@@ -173,6 +174,7 @@ impl RetryJobsRun<'_> {
         }
         let all = now.iter().chain(&self.waiting).chain(&self.watch.open);
         let jobs: Vec<String> = all.map(|job| self.jobs[job].label.clone()).collect();
+        report.none_failed = are_known && jobs.is_empty() && self.results.is_empty();
         if !jobs.is_empty() {
             report.is_shown = !report.entries.is_empty() && (context.show_outcomes)(report);
             (context.progress)(ApplyEvent::Retrying {
@@ -258,8 +260,7 @@ impl RetryJobsRun<'_> {
             let failed = used(job).find_map(|credential| {
                 let by = &self.jobs[*fails.get(credential)?].label;
                 Some(format!(
-                    "{by}, with the same @{credential}, did not run again; --only with this job \
-                     retries it"
+                    "{by}, which uses the same @{credential}, did not run again"
                 ))
             });
             let mut unproven = used(job).filter(|credential| !works.contains(credential));

@@ -32,6 +32,8 @@ pub struct Run<'a> {
     pub preflight: &'a Preflight,
     /// Whether the state differs from what is written, even if nothing is sent.
     pub is_unsaved: bool,
+    /// Whether the user was asked, or did not want to be.
+    pub is_asked: bool,
 }
 
 impl Run<'_> {

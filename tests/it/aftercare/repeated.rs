@@ -36,7 +36,7 @@ fn a_failed_retry_is_not_repeated_however_often_it_is_asked_for() {
         lab.apply(&["--retry-jobs"])
             .exits(3)
             .says("not retried: INCRE_TRANSFER_FAILED; the retry of 20")
-            .says("Correct a password of the job, or name the job with --resend.");
+            .says("Correct its password, or retry it with --resend; others follow.");
     }
     assert_eq!(retried(&lab), [[J1]]);
     assert!(!lab.sim.is_locked(J1, "destination"));

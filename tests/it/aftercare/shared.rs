@@ -50,10 +50,7 @@ fn wrong(lab: &Lab, jobs: usize) {
 
 fn held(number: usize, by: usize) -> String {
     let (job, by) = (id(number), id(by));
-    format!(
-        "! job {job} not retried: nothing was sent ({by}, with the same @orders-db, did not run \
-         again; --only with this job retries it)"
-    )
+    format!("! job {job} not retried: {by}, which uses the same @orders-db, did not run again")
 }
 
 #[test]
@@ -67,7 +64,7 @@ fn one_job_of_a_credential_is_retried_first_and_the_others_follow_when_it_runs()
     lab.apply(&["--retry-jobs"])
         .exits(0)
         .says(&format!(
-            "Retrying 4 jobs ({}), one of each shared credential first; watching for at most 300s.",
+            "Retrying 4 jobs ({}), one of each shared credential first; watching for at most 5m.",
             [0, 3, 1, 2].map(id).join(", ")
         ))
         .says(&format!("= job {} retried, runs again", ids[2]));
@@ -89,6 +86,10 @@ fn a_shared_password_that_is_wrong_in_the_database_is_tried_by_one_job() {
     // Those that nothing was sent for are not taken for retried ones.
     let recorded = lab.state()["body"]["retries"].clone();
     assert_eq!(recorded.as_object().unwrap().len(), 1);
+    // None would be retried, so there is nothing to approve.
+    lab.run(&["apply", "--retry-jobs"])
+        .exits(3)
+        .says("Jobs: 0 running again, 0 failed again, 0 unknown, 7 not retried; 7 in all.");
     // To name it alone is to want it in any case.
     lab.apply(&["--retry-jobs", "--only", &format!("{}/source", id(1))])
         .exits(3)
@@ -159,7 +160,7 @@ fn no_other_job_is_retried_if_someone_changed_the_state_in_the_meantime() {
     lab.wait(child)
         .exits(3)
         .says(&format!("= job {} retried, runs again", id(0)))
-        .says(&format!("! job {} not retried: nothing was sent", id(1)))
+        .says(&format!("! job {} not retried: ", id(1)))
         .says("note: jobs were not retried: ");
     assert_eq!(retried(&lab), [[id(0)]]);
 }
@@ -197,7 +198,11 @@ fn outcomes_are_shown_before_retried_jobs_are_watched() {
         late[0].contains("retried; last seen STARTJOBING"),
         "{late:?}"
     );
-    assert!(late.last().unwrap().starts_with("Result: 1 applied"));
+    assert!(
+        late.last()
+            .unwrap()
+            .starts_with("Jobs: 0 running again, 0 failed again, 1 unknown")
+    );
     lab.wait(child).exits(130);
 }
 
@@ -231,7 +236,23 @@ fn the_question_names_the_jobs_that_would_be_retried() {
     lab.apply(&[]).exits(0);
     ask("no\n").exits(7).says("Retry 11 jobs (");
     ask("yes\n").exits(0);
-    ask("no\n").exits(7).says("Retry failed jobs (none now) of");
+    lab.run(&["apply", "--retry-jobs"])
+        .exits(0)
+        .says("Jobs: 0 running again, 0 failed again, 0 unknown, 1 not retried; 1 in all.");
+}
+
+#[test]
+fn a_job_that_fails_when_no_question_was_left_to_ask_is_not_retried() {
+    let lab = lab(1, SOON);
+    lab.apply(&[]).exits(0);
+    let row = json!({"id": id(0), "status": "INCRE_TRANSFER_STARTED"});
+    let running = body(&json!({"results": [row], "count": 1}));
+    inject(&lab, "status", Fault::next(running));
+    lab.run(&["apply", "--retry-jobs"])
+        .exits(3)
+        .says("not retried: it failed only now; run the command again");
+    assert!(retried(&lab).is_empty());
+    lab.apply(&["--retry-jobs"]).exits(0);
 }
 
 #[test]
@@ -293,7 +314,7 @@ fn the_credential_of_an_endpoint_that_is_not_selected_counts_too() {
     lab.apply(&[]).exits(0);
     lab.apply(&["--retry-jobs", "--only", "*/source"])
         .exits(3)
-        .says("with the same @wide, did not run again");
+        .says("which uses the same @wide, did not run again");
     assert_eq!(retried(&lab), [[id(0)]]);
 }
 

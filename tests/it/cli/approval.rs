@@ -33,9 +33,13 @@ fn without_a_terminal_a_run_that_sends_nothing_needs_no_approval() {
     lab.run(&["apply"]).exits(0).says("Nothing to send");
     lab.run(&["apply", "--json"]).exits(0);
     assert_eq!(lab.sim.connections(), before);
+    lab.run(&["apply", "--retry-jobs"])
+        .exits(0)
+        .says("Jobs: none has failed.");
     // A retry is something that is sent.
+    lab.sim.set_status(J1, "INCRE_TRANSFER_FAILED");
     lab.run(&["apply", "--retry-jobs"]).exits(7);
-    assert_eq!(lab.sim.connections(), before);
+    assert_eq!(lab.sim.status(J1).unwrap(), "INCRE_TRANSFER_FAILED");
 }
 
 #[test]
