@@ -187,7 +187,7 @@ fn every_way_to_log_in_is_taken_and_the_other_project_is_not() {
         rehearsal
             .run_as(&["jobs"], login)
             .exits(0)
-            .says("Jobs: 1, 1 in the manifest");
+            .says("1 job: 1 running; 1 of 2 endpoints managed.");
         let args = ["apply", "--auto-approve", "--resend", FIRST];
         rehearsal.run_as(&args, login).exits(0);
     }
@@ -273,10 +273,7 @@ fn lost_answers_leave_doubt_that_a_second_run_ends() {
         4,
         "each repeated once"
     );
-    rehearsal
-        .run_as(&["jobs"], &USER)
-        .exits(0)
-        .says("Jobs: 2, ");
+    rehearsal.run_as(&["jobs"], &USER).exits(0).says("2 jobs: ");
     assert_eq!(rehearsal.count("POST batch-detail"), 2, "one was lost");
     rehearsal.run_as(&args, &USER).exits(0).says("2 applied");
     assert!(
@@ -302,7 +299,7 @@ fn more_jobs_than_a_page_holds_are_all_listed_and_judged() {
     let mut run = rehearsal
         .run(&["jobs"])
         .exits(0)
-        .says("Jobs: 21, 21 in the manifest");
+        .says("21 of 42 endpoints managed.");
     for job in &specs {
         let kind = job
             .db_use_type
@@ -432,6 +429,16 @@ fn a_password_of_an_account_is_changed_in_its_database_for_all_its_endpoints() {
                 .iter()
                 .all(|job| job["status"] == "INCRE_TRANSFER_FAILED")
     });
+}
+
+#[test]
+fn the_call_that_a_simulator_shows_works_with_its_scenario() {
+    for scenario in ["one-refused.yaml", "production.yaml"] {
+        let rehearsal = Rehearsal::of(scenario);
+        let (path, body) = rehearsal.shown();
+        let answer = rehearsal.ask("POST", path, body);
+        assert!(answer["error"].is_null(), "{scenario}: {answer}");
+    }
 }
 
 #[test]

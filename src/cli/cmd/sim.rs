@@ -56,6 +56,7 @@ pub fn sim(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
     config.port = args.port;
     let (log, requests) = mpsc::channel();
     config.request_log = Some(log);
+    let job = config.jobs.first().map_or("JOB", |job| &job.id).to_owned();
     let sim = Simulator::start(config).map_err(|error| {
         unfit(
             format!("cannot start the simulator: {error}"),
@@ -70,9 +71,9 @@ pub fn sim(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
          \x20 --endpoint {url} --auth-url {url}/v3\n\
          export DRSPASS_IDENTITY=\"$PWD/key.txt\"\n\
          \n\
-         To change an account's password in its database:\n\
-         curl -fsS -H 'X-Sim-Admin: {admin}' {url}/sim/real-password \\\n\
-         \x20 -d '{{\"host\": \"192.0.2.10\", \"user\": \"drs\", \"password\": \"made-up\"}}'\n\
+         To change the password in the source database of a job:\n\
+         curl -sS --fail-with-body -H 'X-Sim-Admin: {admin}' {url}/sim/jobs/{job}/real-password \\\n\
+         \x20 -d '{{\"endpoint\": \"source\", \"password\": \"made-up\"}}'\n\
          \n\
          admin token: {admin}\n\
          Press Ctrl-C to stop it; it forgets everything.\n",

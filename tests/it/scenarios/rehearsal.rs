@@ -41,6 +41,10 @@ impl Rehearsal {
         Self { lab, sim }
     }
 
+    pub(super) fn shown(&self) -> &(String, Value) {
+        &self.sim.shown
+    }
+
     pub(super) fn url(&self) -> &str {
         &self.sim.url
     }

@@ -30,6 +30,8 @@ pub(crate) struct Served {
     pub(crate) token: String,
     pub(crate) project: String,
     admin: String,
+    /// The call that it shows: path and body.
+    pub(crate) shown: (String, Value),
 }
 
 impl Served {
@@ -56,6 +58,11 @@ impl Served {
         let token = value("export OS_TOKEN=");
         let project = value("drspass init -i key.txt --project-id ");
         let project = project.trim_end_matches(" \\").to_owned();
+        let call = value("curl -sS --fail-with-body -H ");
+        let path = &call[call.find("/sim/").expect("a path")..];
+        let body = value("-d ");
+        let body = serde_json::from_str(body.trim_matches('\'')).expect("JSON");
+        let shown = (path.trim_end_matches(" \\").to_owned(), body);
         let admin = value("admin token: ");
         Self {
             running,
@@ -65,6 +72,7 @@ impl Served {
             token,
             project,
             admin,
+            shown,
         }
     }
 
