@@ -188,9 +188,13 @@ impl<'a> Context<'a> {
         exit::written(arrived, exit::DONE)
     }
 
-    pub fn next_step(&self) {
+    pub fn next_step(&self, has_unused_credential: bool) {
+        let steps = [
+            "Next: run 'drspass plan' to see what apply would send.\n",
+            "Next: run 'drspass edit' and add or uncomment endpoints that use the credentials.\n",
+        ];
         self.shell
-            .message("Next: run 'drspass plan' to see what apply would send.\n");
+            .message(steps[usize::from(has_unused_credential)]);
     }
 
     /// Returns the code after a change, and says that it was made if its result was lost.

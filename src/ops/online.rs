@@ -88,6 +88,8 @@ impl Online {
 pub struct Preflight {
     /// The jobs whose password cannot be set now.
     pub blocked: BTreeMap<JobId, Blocked>,
+    /// How many jobs accept a password, of a known state.
+    pub accepting: usize,
     /// What a person should know about the query.
     pub warnings: Vec<String>,
     /// The failed jobs, which need a retry as well as the right password.
@@ -114,6 +116,7 @@ impl Preflight {
         let mut preflight = Self::default();
         let mut unread = Vec::new();
         for (job, reported) in survey.reported {
+            let is_known = reported.known().is_some();
             if reported.known().is_some_and(JobStatus::may_be_retried) {
                 preflight.failed.insert(job.clone());
             }
@@ -121,6 +124,8 @@ impl Preflight {
                 preflight.blocked.insert(job, why);
             } else if reported == ReportedJob::Nothing {
                 unread.push(job);
+            } else if is_known {
+                preflight.accepting += 1;
             }
         }
         let unchecked = match unread.len() == number {

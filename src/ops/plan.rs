@@ -107,6 +107,13 @@ fn blocked(
     let keys = keys.map(|(_, assignment)| &assignment.key);
     let mut preflight = Preflight::ask(&mut online, keys, ask.unknown)?;
     preflight.warn_of_failed(&opened.manifest);
+    let accepting = preflight.accepting;
+    if accepting > 0 {
+        let accept = ["jobs accept", "job accepts"][usize::from(accepting == 1)];
+        notes.push(PlanNote::new(format!(
+            "preflight: {accepting} {accept} a password now"
+        )));
+    }
     let mut said = preflight.warnings;
     online.add_notes(&mut said);
     online.leave();

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use super::entry::{counted, distrusted_words, field_list, set_word, set_words};
+use super::entry::{counted, distrusted_words, field_list, numbers, set_word, set_words};
 use super::text::width;
 use crate::core::fingerprint::Field;
 use crate::core::inventory::{JobDatabase, ListedJob};
@@ -16,6 +16,7 @@ use crate::core::report::{
 };
 use crate::core::rotation::{PasswordAge, RotationEntry, RotationReport};
 use crate::core::state::{FailureClass, State, StateEntry};
+use crate::core::status::StatusKind;
 
 pub fn manifest(shown: &ManifestReport) -> String {
     let mut text = String::new();
@@ -171,7 +172,7 @@ fn age_words(age: &PasswordAge) -> String {
         PasswordAge::Since { at, .. } => {
             let days = age.known().map_or(0, |(_, days)| days);
             let unit = if days == 1 { "day " } else { "days" };
-            format!("{days:>4} {unit}   since {}", at.strftime("%Y-%m-%d"))
+            format!("{days:>4} {unit}   {}", at.strftime("%Y-%m-%d"))
         }
         PasswordAge::NeverSet => "never set".to_owned(),
         PasswordAge::InDoubt { since } => doubt_words(since),
@@ -262,32 +263,21 @@ pub fn whoami(login: &LoginReport) -> String {
     };
     let region = login.region.as_deref().unwrap_or("not named");
     format!(
-        "login:      {}\n\
-         user:       {user}\n\
-         project:    {project}\n\
-         region:     {region}\n\
-         endpoint:   {}\n\
-         identity:   {}\n\
-         token ends: {end}\n",
+        "login:            {}\n\
+         user:             {user}\n\
+         project:          {project}\n\
+         region:           {region}\n\
+         endpoint:         {}\n\
+         identity service: {}\n\
+         token ends:       {end}\n",
         login.source, login.scope.endpoint, login.auth_url
     )
 }
 
-/// Lists the jobs of a project: counts, then each with its databases.
+/// Lists the jobs of a project, each with its databases; then counts.
 pub fn jobs(report: &JobsReport) -> String {
     let mut text = String::new();
-    let is_managed = |job: &&ListedJob| {
-        let mut endpoints = Endpoint::ALL.into_iter();
-        endpoints.any(|endpoint| report.is_managed(job, endpoint))
-    };
-    let managed = report.jobs.iter().filter(is_managed);
-    let _ = writeln!(
-        text,
-        "Jobs: {}, {} in the manifest; project {}.",
-        report.jobs.len(),
-        managed.count(),
-        report.project_id
-    );
+    let _ = writeln!(text, "Jobs of project {}.", report.project_id);
     for listed in &report.jobs {
         text.push_str(&job(report, listed));
     }
@@ -301,7 +291,24 @@ pub fn jobs(report: &JobsReport) -> String {
         let absent = counted(report.absent.len(), "entry has", "entries have");
         let _ = writeln!(text, "note: {absent} no job in this project");
     }
+    let _ = writeln!(text, "{}.", jobs_counts(report));
     text
+}
+
+fn jobs_counts(report: &JobsReport) -> String {
+    let (jobs, all) = (report.jobs.iter(), report.jobs.len());
+    let kind = |job: &ListedJob| Some(job.status.as_ref()?.known()?.kind());
+    let of = |wanted| jobs.clone().filter(|job| kind(job) == Some(wanted)).count();
+    let kinds = [
+        (StatusKind::Running, "running"),
+        (StatusKind::Failed, "failed"),
+        (StatusKind::Paused, "paused"),
+    ];
+    let states = numbers(&kinds.map(|(kind, word)| (of(kind), word))).replacen(',', ":", 1);
+    let both = |job| Endpoint::ALL.map(|endpoint| report.is_managed(job, endpoint));
+    let managed = jobs.clone().flat_map(both).filter(|it| *it).count();
+    let (jobs, endpoints) = (counted(all, "job", "jobs"), 2 * all);
+    format!("{jobs}{states}; {managed} of {endpoints} endpoints managed")
 }
 
 fn job(report: &JobsReport, job: &ListedJob) -> String {
@@ -329,8 +336,8 @@ fn job(report: &JobsReport, job: &ListedJob) -> String {
         let database = job.database(endpoint);
         let _ = writeln!(
             text,
-            "      {:11}  {word:9}{}",
-            endpoint.as_str(),
+            "      {:22}   {}",
+            format!("{endpoint}, {word}"),
             described(database)
         );
     }
@@ -347,7 +354,7 @@ fn described(database: &JobDatabase) -> String {
     ];
     for (word, part) in parts {
         if let Some(part) = part {
-            let gap = if text.is_empty() { "  " } else { " " };
+            let gap = if text.is_empty() { "" } else { " " };
             let _ = write!(text, "{gap}{word}{part}");
         }
     }

@@ -65,15 +65,24 @@ fn everything_that_stops_a_copy_is_told_at_once() {
 }
 
 #[test]
-fn the_folder_of_the_default_identity_is_made() {
+fn the_folder_of_the_default_identity_is_made_and_another_identity_is_to_be_exported() {
     let lab = Lab::new();
     fs::create_dir(lab.path("new")).unwrap();
     let default = lab.path(".config/drspass/identity.txt");
-    init(&lab, "new", &["-i", default.to_str().unwrap()])
+    let made = init(&lab, "new", &["-i", default.to_str().unwrap()])
         .exits(0)
         .says(&format!("wrote {}", default.display()));
+    assert!(!made.all().contains("DRSPASS_IDENTITY="));
     assert_eq!(mode(&default), 0o600);
     assert_eq!(mode(default.parent().unwrap()), 0o700);
+    fs::create_dir(lab.path("other")).unwrap();
+    let made = init(&lab, "other", &["-i", "it's.txt"]).exits(0);
+    let said = "Next: export DRSPASS_IDENTITY=\"$PWD\"/";
+    let line = made.stderr.lines().find_map(|line| line.strip_prefix(said));
+    assert_eq!(
+        shell_words::split(line.unwrap()).unwrap(),
+        ["other/it's.txt"]
+    );
     let mut command = lab.command(&["-C", "new", "show"]);
     command.env_remove("DRSPASS_IDENTITY");
     lab.run_command(command).exits(0);

@@ -127,7 +127,7 @@ fn all_of_many_jobs_are_listed_page_by_page() {
     }
     lab.run(&["jobs"])
         .exits(0)
-        .says("Jobs: 253, 1 in the manifest;");
+        .says("253 jobs: 253 running; 1 of 506 endpoints managed.");
 }
 
 #[test]
@@ -207,8 +207,8 @@ fn hostile_names_stay_on_their_line_and_a_password_as_a_name_is_withheld() {
     for hidden in ['\u{1b}', '\u{7}', '\u{202e}', '\r'] {
         assert!(!run.stdout.contains(hidden), "{:?}", run.stdout);
     }
-    // Counts, then four lines for each job: nothing began a line of its own.
-    assert_eq!(run.stdout.lines().count(), 1 + 4 * names.len());
+    // Counts, before and after four lines for each job: nothing began a line of its own.
+    assert_eq!(run.stdout.lines().count(), 2 + 4 * names.len());
     for line in run.stdout.lines().map(str::trim_start) {
         let starts = ["note:", "Result", "::", "##["];
         assert!(
@@ -233,7 +233,7 @@ fn details_that_cannot_be_had_are_a_note() {
     assert!(lab.sim.inject_query(Some("detail"), fault));
     lab.run(&["jobs"])
         .exits(0)
-        .says("Jobs: 5, 2 in the manifest;")
+        .says("5 jobs: 4 running; 3 of 10 endpoints managed.")
         .says("note: cannot read the databases of the jobs: ");
     let jobs = document(&lab.run(&["jobs", "--json"]).exits(0), "jobs-output");
     assert_eq!(jobs["jobs"].as_array().unwrap().len(), 5);
@@ -283,6 +283,6 @@ fn a_project_without_jobs_is_no_failure() {
     let lab = lab_with(SimConfig::default());
     lab.run(&["jobs"])
         .exits(0)
-        .says("Jobs: 0, 0 in the manifest;");
+        .says("0 jobs; 0 of 0 endpoints managed.");
     document(&lab.run(&["jobs", "--json"]).exits(0), "jobs-output");
 }

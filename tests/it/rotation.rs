@@ -269,8 +269,8 @@ fn the_oldest_passwords_come_first_and_a_limit_shows_only_what_is_due() {
     let all = on(&lab, day, &["rotation"]).exits(0);
     let expected = format!(
         "4 passwords: 2 of unknown age\n    \
-         orders-cdc/source{pad}     91 days   since 2026-12-01   @orders-db\n    \
-         orders-cdc/destination{less}      1 day    since 2027-03-01\n  \
+         orders-cdc/source{pad}     91 days   2026-12-01   @orders-db\n    \
+         orders-cdc/destination{less}      1 day    2027-03-01\n  \
          ? {J2}/source   adopted 2026-12-31\n  ? {J3}/source   never set\n",
         pad = " ".repeat(26),
         less = " ".repeat(21),
@@ -279,7 +279,7 @@ fn the_oldest_passwords_come_first_and_a_limit_shows_only_what_is_due() {
     let due = on(&lab, day, &["rotation", "--max-age", "90d"]).exits(7);
     let expected = format!(
         "4 passwords: 1 older than 90 days, 2 of unknown age\n  \
-         ! orders-cdc/source{pad}     91 days   since 2026-12-01   @orders-db\n  \
+         ! orders-cdc/source{pad}     91 days   2026-12-01   @orders-db\n  \
          ? {J2}/source   adopted 2026-12-31\n  ? {J3}/source   never set\n",
         pad = " ".repeat(26),
     );

@@ -82,7 +82,7 @@ pub fn run(context: &Context<'_>) -> Result<u8, OpError> {
     drop(ready);
     drop(rewrite);
     let arrived = context.shell.result(&text);
-    context.next_step();
+    context.next_step(false);
     Ok(context.changed(arrived, code))
 }
 

@@ -31,6 +31,7 @@ use crate::ops::rewrite::create;
 use crate::ops::root::{CONFIG_FILE, MAX_IDENTITY_BYTES, Root, UserRules, parse_manifest};
 use crate::store::StoreKeys;
 use crate::sys::files;
+use crate::view::text;
 
 const TARGET: &str = "Target";
 const MANIFEST: &str = "Manifest";
@@ -110,16 +111,36 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
     root.renew_index(&manifest, &sealed, &file)?;
     made.extend(sealed.index.then(|| root.index_name()));
     let mut text = wrote(&made);
+    if let Some(jobs) = &jobs {
+        let listed = text::counted(jobs.len(), "job", "jobs");
+        let _ = writeln!(text, "listed {listed} of the project in the manifest");
+    }
     let _ = writeln!(text, "project: {}", sealed.scope.project_id);
     let _ = writeln!(text, "endpoint: {}", sealed.scope.endpoint);
-    let _ = writeln!(text, "identity: {}", sealed.auth_url);
+    let _ = writeln!(text, "identity service: {}", sealed.auth_url);
     let _ = writeln!(text, "key id: {}", sealed.fingerprint_key.id());
     let arrived = context.shell.result(&text);
-    context.shell.message(
-        "Next: run 'drspass edit' to fill in the manifest.\n\
-         In CI, set the protected variable DRSPASS_EXPECT_KEY_ID to the key id.\n",
-    );
+    let export = identity_to_export(context).unwrap_or_default();
+    context.shell.message(&format!(
+        "{export}Next: run 'drspass edit' to fill in the manifest.\n\
+         In CI, set the protected variable DRSPASS_EXPECT_KEY_ID to the key id.\n"
+    ));
     Ok(context.changed(arrived, exit::DONE))
+}
+
+/// Returns how to name an identity that no later command finds by itself.
+fn identity_to_export(context: &Context<'_>) -> Option<String> {
+    let path = context.identity_files.first()?;
+    let env = context.env;
+    let mut found = [env.default_identity(), env.path_var("DRSPASS_IDENTITY")].into_iter();
+    if found.any(|found| found.as_ref() == Some(path)) {
+        return None;
+    }
+    let path = context.folder.join(path);
+    let below = ["\"$PWD\"/", ""][usize::from(path.is_absolute())];
+    let path = path.display().to_string();
+    let path = shell_words::quote(&path);
+    Some(format!("Next: export DRSPASS_IDENTITY={below}{path}\n"))
 }
 
 /// Writes missing identities, then a new drspass.yaml. Returns the jobs of the project with

@@ -209,7 +209,7 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
     if effect == Effect::Same {
         return Ok(exit::written(arrived, exit::DONE));
     }
-    context.next_step();
+    context.next_step(users == Some(0));
     Ok(context.changed(arrived, exit::DONE))
 }
 
@@ -266,6 +266,8 @@ pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
     let mut changes = resolved.placed.iter();
     let has_changes = changes.any(|placed| placed.effect != Effect::Same);
     let is_written = args.write && has_changes;
+    let mut users = resolved.placed.iter();
+    let is_unused = users.any(|row| document.users(&row.change.place) == Some(0));
     if is_written {
         let changes = resolved.placed.into_iter().map(|placed| placed.change);
         let changed = document.rewrite(&changes.collect::<Vec<_>>())?;
@@ -294,7 +296,7 @@ pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
     if !is_written {
         return Ok(exit::written(arrived, exit::DONE));
     }
-    context.next_step();
+    context.next_step(is_unused);
     Ok(context.changed(arrived, exit::DONE))
 }
 

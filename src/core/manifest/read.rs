@@ -34,16 +34,17 @@ pub fn manifest(root: &Cursor<'_, '_>, sealing: Sealing) -> Option<Manifest> {
         None => root.missing("jobs", None, "List the jobs, or write `jobs: {}`."),
     }
     if root.is_whole() {
-        let mut unused = reading.accounts.iter().filter(|account| !account.is_used);
-        if let Some(Account { entry, .. }) = unused.next() {
-            let others: Vec<String> = unused.map(|other| format!("@{}", other.name)).collect();
-            let others = match others.len() {
-                0 => String::new(),
-                number => format!(", nor {number} more: {}", some_of(&others, 5)),
-            };
-            let help = "Use it with `credential` at an endpoint, or remove it.";
-            let what = format!("no endpoint uses this credential{others}");
-            entry.warning(entry.key, what, help);
+        let unused = reading.accounts.iter().filter(|account| !account.is_used);
+        let unused = unused.map(|account| (&account.entry, format!("@{}", account.name)));
+        let help = "Use every credential at an endpoint with `credential`, or remove it.";
+        let one = "no endpoint uses this credential";
+        if let Some(list) = &credentials {
+            warn_together(
+                list,
+                unused.collect(),
+                [one, "are used by no endpoint"],
+                help,
+            );
         }
     }
     let credentials = reading.accounts.into_iter().filter_map(|account| {
@@ -58,6 +59,24 @@ pub fn manifest(root: &Cursor<'_, '_>, sealing: Sealing) -> Option<Manifest> {
         jobs: reading.jobs,
         assignments: reading.assignments,
     })
+}
+
+/// Warns of one item at its own place, or of several with their number and names.
+fn warn_together(
+    list: &Cursor<'_, '_>,
+    items: Vec<(&Cursor<'_, '_>, String)>,
+    [one, many]: [&'static str; 2],
+    help: &'static str,
+) {
+    match &items[..] {
+        [] => {}
+        [(item, _)] => item.warning(item.key, one, help),
+        [(first, _), ..] => {
+            let names: Vec<&String> = items.iter().map(|(_, name)| name).collect();
+            let what = format!("{} {many}: {}", names.len(), some_of(&names, 5));
+            list.warning(first.key, what, help);
+        }
+    }
 }
 
 /// Returns whether it is a mapping; reports anything else.
@@ -144,15 +163,27 @@ impl<'t, 'p> Reading<'t, 'p> {
             true => path.key(id),
             false => path.number(number),
         });
+        let mut idle = Vec::new();
         for (number, entry) in entries {
-            self.job(&entry, number, &mut names);
+            let name = self.job(&entry, number, &mut names);
+            idle.extend(name.map(|name| (entry, name)));
         }
+        let help = "Give every job a source or a destination, or remove it.";
+        let words = ["the job has no endpoint", "have no endpoint"];
+        let idle = idle.iter().map(|(job, name)| (job, String::clone(name)));
+        warn_together(list, idle.collect(), words, help);
         if list.is_in_whole_document() {
             compare_ids_and_names(list, names);
         }
     }
 
-    fn job(&mut self, job: &Cursor<'t, '_>, number: usize, names: &mut JobNames<'t>) {
+    /// Returns the name of a job without endpoints.
+    fn job(
+        &mut self,
+        job: &Cursor<'t, '_>,
+        number: usize,
+        names: &mut JobNames<'t>,
+    ) -> Option<String> {
         let at = Some(job.key);
         let id = JobId::parse(job.name()).ok();
         match &id {
@@ -171,17 +202,15 @@ impl<'t, 'p> Reading<'t, 'p> {
             Some(_) => {}
         }
         if !is_map(job, "Give the job an endpoint, or remove it.") {
-            return;
+            return None;
         }
         let [name, source, destination] = job.fields(["name", "source", "destination"]);
         let name = name.and_then(|name| job_name(&name, number, names));
         let endpoints = [source, destination].map(|endpoint| endpoint.map(|e| self.endpoint(&e)));
-        if endpoints.iter().all(Option::is_none) && job.is_whole() {
-            let help = "Add a source or a destination, or remove the job.";
-            job.warning(job.key, "the job has no endpoint", help);
-        }
-        let Some(id) = id else { return };
+        let id = id?;
         let shown = name.as_deref().unwrap_or(id.as_str());
+        let is_idle = endpoints.iter().all(Option::is_none) && job.is_whole();
+        let idle = is_idle.then(|| shown.to_owned());
         for (endpoint, wanted) in Endpoint::ALL.into_iter().zip(endpoints) {
             let Some((Some(password), credential, kerberos)) = wanted.flatten() else {
                 continue;
@@ -200,6 +229,7 @@ impl<'t, 'p> Reading<'t, 'p> {
             });
         }
         self.jobs.push(Job { id, name });
+        idle
     }
 
     fn endpoint(&mut self, endpoint: &Cursor<'t, '_>) -> Option<Wanted> {

@@ -232,6 +232,10 @@ fn whole_documents_are_refused_or_warned_of() {
             &job("name: lonely"),
             "warning 3:3 jobs.25df459d-a37c-41b9-bc2b-8c00ba32jb52: the job has no endpoint",
         ),
+        (
+            &(job("name: lonely") + "  j2: {}\n"),
+            "warning 3:3 jobs: 2 have no endpoint: lonely, j2",
+        ),
     ] {
         let found = problems(text);
         assert_eq!(
@@ -418,7 +422,7 @@ fn credentials_with_fields_are_named_and_warned_of_when_unused() {
         ),
         (
             "a: { password: \"x\" }\n  b: { password: \"y\" }\n  c: { password: \"z\" }",
-            "warning 3:3 @a: no endpoint uses this credential, nor 2 more: @b, @c",
+            "warning 3:3 credentials: 3 are used by no endpoint: @a, @b, @c",
         ),
         ("a: {}", "error 3:3 @a/password: is missing"),
         ("a:", "error 3:4 credentials.#1: has no value"),

@@ -23,7 +23,8 @@ fn made_of_jobs(lab: &Lab) -> String {
     lab.remove_manifest();
     lab.run(&["init", "--from-jobs"])
         .exits(0)
-        .says("wrote passwords.yaml.age");
+        .says("wrote passwords.yaml.age")
+        .says("of the project in the manifest");
     lab.run(&["validate"]).exits(0);
     let text = lab.run(&["decrypt"]).exits(0).stdout;
     assert!(!text.contains("canary-in-the-details"), "{text}");
@@ -97,7 +98,9 @@ fn a_manifest_made_of_jobs_is_filled_in_by_taking_comment_signs_away() {
             assert!(lab.sim.holds(job, endpoint, "canary-filled-in"));
         }
     }
-    lab.run(&["jobs"]).exits(0).says("3 in the manifest");
+    lab.run(&["jobs"])
+        .exits(0)
+        .says("3 jobs: 3 running; 6 of 6 endpoints managed.");
     let labels = lab.run(&["show"]).exits(0).stdout;
     assert!(labels.contains("orders/source"), "{labels}");
 }

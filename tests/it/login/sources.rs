@@ -207,7 +207,7 @@ fn every_kind_of_login_sets_a_password_and_says_who_it_is() {
             &project,
             "region: not named",
             &format!("endpoint: {endpoint}"),
-            &format!("identity: {auth_url}"),
+            &format!("identity service: {auth_url}"),
             end,
         ] {
             let line = told.stdout.split_whitespace().collect::<Vec<_>>().join(" ");

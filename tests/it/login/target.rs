@@ -72,7 +72,7 @@ fn a_catalogue_of_several_regions_is_not_guessed_from() {
             .exits(0)
             .says("project: p1")
             .says(&format!("endpoint: {endpoint}"))
-            .says(&format!("identity: {url}/v3"));
+            .says(&format!("identity service: {url}/v3"));
         assert!(lab.read("new/drspass.yaml").contains(endpoint));
     }
     init(&lab, &args, &[("OS_REGION_NAME", "eu-ch2")])
@@ -98,7 +98,7 @@ fn a_region_of_a_variable_gives_the_addresses_of_a_known_cloud() {
     )
     .exits(0)
     .says("endpoint: https://drs.eu-nl.otc.t-systems.com")
-    .says("identity: https://iam.eu-nl.otc.t-systems.com/v3");
+    .says("identity service: https://iam.eu-nl.otc.t-systems.com/v3");
     assert!(lab.read("new/drspass.yaml").contains("region: \"eu-nl\""));
 }
 
@@ -124,9 +124,9 @@ fn an_endpoint_is_sealed_without_version_and_project_and_an_identity_service_wit
             "--auth-url",
             &url,
         ];
-        let made = init(&lab, &args, &[])
-            .exits(0)
-            .says(&format!("endpoint: {url} identity: {url}/v3 key id:"));
+        let made = init(&lab, &args, &[]).exits(0).says(&format!(
+            "endpoint: {url} identity service: {url}/v3 key id:"
+        ));
         let is_noted = made
             .stderr
             .contains("the version or project at the end of --endpoint");

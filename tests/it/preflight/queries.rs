@@ -217,6 +217,7 @@ fn a_plan_tells_what_is_blocked_takes_no_lock_and_changes_no_file() {
         .exits(0)
         .says(&format!("+ {J2}/source never set"))
         .says("x skipped now: the job is CREATING and does not accept a password")
+        .says("note: preflight: 1 job accepts a password now")
         .says("0 to send again, 1 skipped; 0 in sync");
     lab.run(&["plan", "--preflight", "--detailed-exitcode"])
         .exits(2);

@@ -102,7 +102,8 @@ fn a_credential_changes_everywhere_it_is_used() {
     desk.set(&["@fresh", "--add"], b"canary-new")
         .exits(0)
         .says("added @fresh password, used by no endpoint")
-        .says("no endpoint uses this credential");
+        .says("no endpoint uses this credential")
+        .says("Next: run 'drspass edit' and add or uncomment endpoints that use the credentials.");
 }
 
 #[test]
