@@ -171,7 +171,7 @@ pub fn merge(
     let (highest, former) = match root.store.branch() {
         Some(_) => (0, merged.sealed.former.clone()),
         None => (
-            root.beside(&merged.sealed, rules)?.highest,
+            root.state_facts(&merged.sealed, rules)?.highest,
             root.former_left(&merged.sealed),
         ),
     };

@@ -82,12 +82,12 @@ pub fn rekey(
             (fate, highest, former, place)
         }
         None => {
-            let beside = root.beside(&sealed, rules)?;
-            warnings.extend(beside.warning);
+            let facts = root.state_facts(&sealed, rules)?;
+            warnings.extend(facts.warning);
             refuse_outdated(root, &sealed)?;
             let former = root.former_left(&sealed);
-            let place = place.raised(&beside.state);
-            (StateFate::Untouched, beside.highest, former, place)
+            let place = place.raised(&facts.state);
+            (StateFate::Untouched, facts.highest, former, place)
         }
     };
 

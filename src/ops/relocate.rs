@@ -330,7 +330,7 @@ pub fn end_move(
             ));
         }
     }
-    let state = rewrite.beside_state();
+    let state = rewrite.place();
     rewrite.move_to(state, None);
     let text = rewrite.text().to_owned();
     rewrite.save(root, &text, &[])?;

@@ -13,7 +13,7 @@ use rustix::fs::Access;
 use zeroize::Zeroizing;
 
 use super::OpError;
-use super::root::{Beside, Opened, Root, Unlock, UserRules, parse_manifest};
+use super::root::{Opened, Root, StateFacts, Unlock, UserRules, parse_manifest};
 use crate::age_file::{self, AgeError, Plugins};
 use crate::core::manifest::{self, Manifest, Sealed, Sealing};
 use crate::core::place::{MovedFrom, SealedPlace};
@@ -26,7 +26,7 @@ pub struct Rewrite<'a> {
     now: fn() -> Timestamp,
     file: Vec<u8>,
     plain: Zeroizing<Vec<u8>>,
-    beside: Beside,
+    facts: StateFacts,
     plugins: Plugins<'a>,
     pub opened: Opened,
 }
@@ -53,24 +53,24 @@ impl<'a> Rewrite<'a> {
         let file = root.manifest_bytes()?;
         let (opened, plain) = root.open_file(&file, unlock, rules)?;
         root.check_recipients(&opened.sealed)?;
-        let beside = root.beside(&opened.sealed, rules)?;
+        let facts = root.state_facts(&opened.sealed, rules)?;
         Ok(Self {
             now,
             file,
             plain,
-            beside,
+            facts,
             plugins: unlock.plugins,
             opened,
         })
     }
 
-    pub fn beside_state(&self) -> SealedPlace {
-        self.beside.state.clone()
+    pub fn place(&self) -> SealedPlace {
+        self.facts.state.clone()
     }
 
     /// Lets the next version be sealed for another place.
     pub fn move_to(&mut self, state: SealedPlace, from: Option<MovedFrom>) {
-        self.beside.state = state;
+        self.facts.state = state;
         self.opened.sealed.moved_from = from;
     }
 
@@ -111,13 +111,13 @@ impl<'a> Rewrite<'a> {
         let name = root.manifest_name();
         let (manifest, mut warnings) = parse_manifest(text.as_bytes(), Sealing::Optional, name)?;
         warnings.extend(second_name(root));
-        warnings.extend(self.beside.warning.clone());
-        let revision = next_revision(self.opened.sealed.revision.max(self.beside.highest))?;
+        warnings.extend(self.facts.warning.clone());
+        let revision = next_revision(self.opened.sealed.revision.max(self.facts.highest))?;
         let sealed = Sealed {
             revision,
             written: (self.now)(),
             former: root.former_left(&self.opened.sealed),
-            state: self.beside.state.clone(),
+            state: self.facts.state.clone(),
             ..self.opened.sealed.clone()
         };
         let (text, file) = sealed_file(text, &sealed, name, self.plugins)?;
@@ -339,8 +339,8 @@ pub fn encrypt(
     };
     root.check_target(&target, &previous)?;
     root.check_recipients(&previous)?;
-    let beside = root.beside(&previous, rules)?;
-    warnings.extend(beside.warning);
+    let facts = root.state_facts(&previous, rules)?;
+    warnings.extend(facts.warning);
     refuse_older_than_state(root, &previous)?;
     rules.check_key(&previous.fingerprint_key.id())?;
     let former = root.former_left(&previous);
@@ -350,10 +350,10 @@ pub fn encrypt(
         scope: target.scope,
         auth_url: target.auth_url,
         recipients: root.config.recipients.clone(),
-        state: beside.state,
+        state: facts.state,
         moved_from: previous.moved_from,
         index: previous.index,
-        revision: next_revision(previous.revision.max(beside.highest))?,
+        revision: next_revision(previous.revision.max(facts.highest))?,
         written: now,
     };
     let text = yaml::decode(plain).map_err(|problem| OpError::document(name, vec![problem]))?;

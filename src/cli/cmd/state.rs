@@ -42,7 +42,7 @@ pub struct StateMoveArgs {
     /// the key
     #[arg(value_name = "PLACE")]
     pub place: Option<PathBuf>,
-    /// End a move: nobody uses the former place any more
+    /// End a move: the former place is not in use any more
     #[arg(long)]
     pub done: bool,
 }

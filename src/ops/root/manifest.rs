@@ -52,7 +52,7 @@ pub struct Opened {
 }
 
 /// What the state adds to the next version of the manifest.
-pub struct Beside {
+pub struct StateFacts {
     /// The highest revision that was ever applied.
     pub highest: u64,
     /// The sealed place, with the newest state as its floor.
@@ -288,7 +288,7 @@ impl Root {
     /// Anyone can make a manifest and name the next recipients in it, but not
     /// one with the key of an earlier state. An unauthenticated state counts for nothing, or its
     /// forger could use up all revisions.
-    pub fn beside(&self, sealed: &Sealed, rules: &UserRules) -> Result<Beside, OpError> {
+    pub fn state_facts(&self, sealed: &Sealed, rules: &UserRules) -> Result<StateFacts, OpError> {
         let manifest = sealed.fingerprint_key.id();
         let is_elsewhere = self.elsewhere(sealed)?.is_some();
         let floor = sealed.state.floor().filter(|_| !is_elsewhere);
@@ -297,7 +297,7 @@ impl Root {
             Some(known) => sealed.state.with_floor(known),
             None => sealed.state.clone(),
         };
-        let unknown = Beside {
+        let unknown = StateFacts {
             highest: 0,
             state: place(None),
             warning: None,
@@ -309,7 +309,7 @@ impl Root {
                 let branch = self.store.branch();
                 let seen = branch.and_then(Branch::last_seen);
                 let seen = seen.map(|seen| sealed.state.raised(&place(Some(seen))));
-                return Ok(Beside {
+                return Ok(StateFacts {
                     state: seen.unwrap_or_else(|| place(None)),
                     warning: branch.map(|_| {
                         let what = format!("the state was not read: {}", with_causes(&error));
@@ -338,7 +338,7 @@ impl Root {
             }
         }
         match known {
-            StoredState::Ours(state) => Ok(Beside {
+            StoredState::Ours(state) => Ok(StateFacts {
                 highest: state.highest,
                 // Only what was written under the manifest's own key.
                 state: place((state.key_id == manifest).then(|| Floor::of(&state))),

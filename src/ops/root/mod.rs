@@ -26,7 +26,7 @@ use crate::store::remote::remotes;
 use crate::sys::files;
 
 pub use manifest::{
-    Beside, IdentitySource, MAX_IDENTITY_BYTES, Opened, Unlock, digest_of, parse_manifest,
+    IdentitySource, MAX_IDENTITY_BYTES, Opened, StateFacts, Unlock, digest_of, parse_manifest,
     parse_sealed,
 };
 
