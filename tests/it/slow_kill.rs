@@ -31,17 +31,7 @@ const ENTRIES: [(&str, &str, &str); 4] = [
 fn lab() -> Lab {
     let mut lab = Lab::new();
     lab.configure("apply: { batch_size: 2, parallelism: 1 }");
-    let old: Vec<String> = ENTRIES
-        .iter()
-        .map(|(_, _, new)| new.replace("new", "old"))
-        .collect();
-    let entries: Vec<(&str, &str, &str)> = ENTRIES
-        .iter()
-        .zip(&old)
-        .map(|((job, endpoint, _), password)| (*job, *endpoint, password.as_str()))
-        .collect();
-    lab.passwords(&entries);
-    lab.apply(&[]).exits(0);
+    lab.apply_former(&ENTRIES);
     lab.passwords(&ENTRIES);
     lab
 }

@@ -484,38 +484,32 @@ impl Drop for Named<'_> {
     }
 }
 
-#[test]
-fn no_random_sequence_ends_in_a_wrong_claim_and_all_converge() {
-    let count = setting("DRSPASS_MODEL_SEQUENCES", 100);
+/// Runs `count` sequences, each on a model of its own.
+fn sequences(count: u64, kind: &str, model: fn(u64) -> Model) {
     in_parallel(count, |seed| {
         let steps = std::sync::Mutex::new(Vec::new());
         let _named = Named(seed, &steps);
-        let mut model = Model::new(seed);
+        let mut model = model(seed);
         for _ in 0..8 {
             model.step();
             *steps.lock().unwrap() = model.steps.clone();
         }
         model.converge();
     });
-    let line = format!("{count} sequences without a wrong claim\n");
+    let line = format!("{count} {kind} without a wrong claim\n");
     std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+}
+
+#[test]
+fn no_random_sequence_ends_in_a_wrong_claim_and_all_converge() {
+    let count = setting("DRSPASS_MODEL_SEQUENCES", 100);
+    sequences(count, "sequences", Model::new);
 }
 
 #[test]
 fn no_random_sequence_with_a_state_on_a_branch_ends_in_a_wrong_claim() {
     let count = setting("DRSPASS_BRANCH_SEQUENCES", 20);
-    in_parallel(count, |seed| {
-        let steps = std::sync::Mutex::new(Vec::new());
-        let _named = Named(seed, &steps);
-        let mut model = Model::on_branch(seed);
-        for _ in 0..8 {
-            model.step();
-            *steps.lock().unwrap() = model.steps.clone();
-        }
-        model.converge();
-    });
-    let line = format!("{count} sequences on a branch without a wrong claim\n");
-    std::io::Write::write_all(&mut std::io::stderr(), line.as_bytes()).unwrap();
+    sequences(count, "sequences on a branch", Model::on_branch);
 }
 
 #[test]

@@ -40,14 +40,7 @@ fn lab(is_first: bool) -> Lab {
     let mut lab = Lab::new();
     lab.configure("apply: { batch_size: 1, parallelism: 1 }");
     if !is_first {
-        let old = ENTRIES.map(|(_, _, new)| new.replace("new", "old"));
-        let entries: Vec<(&str, &str, &str)> = ENTRIES
-            .iter()
-            .zip(&old)
-            .map(|((job, endpoint, _), password)| (*job, *endpoint, password.as_str()))
-            .collect();
-        lab.passwords(&entries);
-        lab.apply(&[]).exits(0);
+        lab.apply_former(&ENTRIES);
     }
     lab.passwords(&ENTRIES);
     save(&lab);

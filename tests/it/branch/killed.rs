@@ -40,17 +40,7 @@ const FILES: [&str; 2] = ["passwords.yaml.age", "passwords.index.yaml"];
 fn lab() -> (Lab, Files) {
     let mut lab = Lab::on_branch();
     lab.configure("apply: { batch_size: 2, parallelism: 1 }");
-    let old: Vec<String> = ENTRIES
-        .iter()
-        .map(|(_, _, new)| new.replace("new", "old"))
-        .collect();
-    let entries: Vec<(&str, &str, &str)> = ENTRIES
-        .iter()
-        .zip(&old)
-        .map(|((job, endpoint, _), password)| (*job, *endpoint, password.as_str()))
-        .collect();
-    lab.passwords(&entries);
-    lab.apply(&[]).exits(0);
+    lab.apply_former(&ENTRIES);
     let files = FILES.map(|name| fs::read(lab.path(name)).unwrap());
     lab.passwords(&ENTRIES);
     lab.push();

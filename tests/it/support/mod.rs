@@ -212,6 +212,16 @@ impl Lab {
         self.manifest(&jobs).exits(0);
     }
 
+    /// Applies the entries with `old` in place of `new` in their passwords.
+    pub(crate) fn apply_former(&mut self, entries: &[(&str, &str, &str)]) {
+        let old = |(_, _, new): &(&str, &str, &str)| new.replace("new", "old");
+        let old: Vec<String> = entries.iter().map(old).collect();
+        let former = entries.iter().zip(&old);
+        let former = former.map(|((job, endpoint, _), old)| (*job, *endpoint, old.as_str()));
+        self.passwords(&former.collect::<Vec<_>>());
+        self.apply(&[]).exits(0);
+    }
+
     /// The binary in this root folder with the usual environment.
     pub(crate) fn command<S: AsRef<OsStr>>(&self, args: &[S]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_drspass"));
