@@ -15,7 +15,7 @@ pub enum StoreError {
     #[diagnostic(
         code(drspass::state::invalid),
         help(
-            "Nothing was changed. 'drspass state distrust' starts a new one and marks every entry to be sent again; run it too after restoring any copy that may be older than the last apply."
+            "Nothing was sent or changed. 'drspass state distrust' starts a new one and marks every entry to be sent again; run it too after restoring any copy that may be older than the last apply."
         )
     )]
     Invalid { path: PathBuf, why: FormatError },

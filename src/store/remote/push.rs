@@ -30,7 +30,7 @@ enum Sent {
     Lost(Failure),
 }
 
-/// Where the branch is, as far as anyone can tell.
+/// Where the branch is, as the server last said.
 enum Seen {
     Landed,
     Before,
@@ -200,12 +200,14 @@ impl Remote {
     fn settled(&self, commit: &str, base: Option<&str>) -> Settled {
         let (mut is_lost, mut refusals) = (false, 0);
         let mut until = None;
+        // No question outlasts the time for all of them.
+        let limit = |until: Option<Instant>| {
+            let left = until.map_or(self.limits.command, left);
+            left.min(self.limits.command)
+        };
         loop {
-            let limit = until
-                .map_or(self.limits.command, left)
-                .min(self.limits.command);
-            let sent = self.send(commit, base, limit);
-            let (why, pause) = match (sent, self.seen(commit, base)) {
+            let sent = self.send(commit, base, limit(until));
+            let (why, pause) = match (sent, self.seen(commit, base, limit(until))) {
                 (Sent::Landed, _) | (_, Seen::Landed) => return Settled::Landed,
                 (_, Seen::Moved) => return Settled::Moved,
                 (Sent::No(output, reason), Seen::Before) if !is_lost => {
@@ -217,7 +219,7 @@ impl Remote {
                 }
                 (Sent::No(output, _), _) => (self.unknown(&output), self.limits.pause),
                 (Sent::Failed(output), Seen::Before)
-                    if !is_lost && self.is_closed(commit, base) =>
+                    if !is_lost && self.is_closed(commit, base, limit(until)) =>
                 {
                     return Settled::Refused(self.refused(&output, ""));
                 }
@@ -236,7 +238,7 @@ impl Remote {
                     return Settled::Unknown(why);
                 }
                 thread::sleep(pause);
-                match self.seen(commit, base) {
+                match self.seen(commit, base, limit(Some(until))) {
                     Seen::Landed => return Settled::Landed,
                     Seen::Moved => return Settled::Moved,
                     Seen::Before => break,
@@ -246,8 +248,8 @@ impl Remote {
         }
     }
 
-    fn seen(&self, commit: &str, base: Option<&str>) -> Seen {
-        match self.tip_as(GitUse::Write, self.limits.command) {
+    fn seen(&self, commit: &str, base: Option<&str>, limit: Duration) -> Seen {
+        match self.tip_as(GitUse::Write, limit) {
             Ok(Some(tip)) if tip == commit => Seen::Landed,
             Ok(tip) if tip.as_deref() == base => Seen::Before,
             Ok(_) => Seen::Moved,
@@ -256,8 +258,7 @@ impl Remote {
     }
 
     /// Returns whether git cannot even begin a push, for want of a login or the permission.
-    fn is_closed(&self, commit: &str, base: Option<&str>) -> bool {
-        let limit = self.limits.command;
+    fn is_closed(&self, commit: &str, base: Option<&str>, limit: Duration) -> bool {
         let output = self.pushed(&["--dry-run"], commit, base, limit);
         output.is_ok_and(|output| {
             output.end == ChildEnd::Failed && self.status(&output.stdout).is_none()
@@ -277,8 +278,7 @@ impl Remote {
         let lease = format!("--force-with-lease={}:{base}", self.reference);
         // Of a single name, git also takes one that only ends in it, such as a tag's; of a pattern not.
         let own = format!("{OUT}{}", self.place.branch);
-        self.git
-            .run(GitUse::Write, &["update-ref", &own, commit], limit)?;
+        self.git.asked(&["update-ref", &own, commit])?;
         let refs = format!("{OUT}*:refs/heads/*");
         let args = ["push", "--porcelain", "--no-verify", "--no-signed", &lease];
         let to = ["--", &self.address.url, &refs];
