@@ -189,12 +189,12 @@ impl<'a> Context<'a> {
     }
 
     pub fn next_step(&self, has_unused_credential: bool) {
-        let steps = [
-            "Next: run 'drspass plan' to see what apply would send.\n",
-            "Next: run 'drspass edit' and add or uncomment endpoints that use the credentials.\n",
-        ];
-        self.shell
-            .message(steps[usize::from(has_unused_credential)]);
+        self.shell.message(match has_unused_credential {
+            true => {
+                "Next: run 'drspass edit' and add or uncomment endpoints that use the credentials.\n"
+            }
+            false => "Next: run 'drspass plan' to see what apply would send.\n",
+        });
     }
 
     /// Returns the code after a change, and says that it was made if its result was lost.

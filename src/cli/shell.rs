@@ -135,12 +135,17 @@ impl Shell {
                 jobs,
                 in_rounds,
                 at_most,
-            } => self.message(&format!(
-                "Retrying {}{}; watching for at most {}.\n",
-                text::jobs_named(jobs),
-                ["", ", one of each shared credential first"][usize::from(*in_rounds)],
-                text::duration(*at_most)
-            )),
+            } => {
+                let order = match in_rounds {
+                    true => ", one of each shared credential first",
+                    false => "",
+                };
+                self.message(&format!(
+                    "Retrying {}{order}; watching for at most {}.\n",
+                    text::jobs_named(jobs),
+                    text::duration(*at_most)
+                ));
+            }
         }
     }
 }

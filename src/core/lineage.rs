@@ -88,21 +88,14 @@ impl fmt::Display for Holder {
             None => "?".to_owned(),
         };
         let minute = |time: &Timestamp| time.strftime("%Y-%m-%d %H:%M UTC").to_string();
-        write!(
-            f,
-            "run {} ({}",
-            clean(self.id.as_str()),
-            clean(&self.command)
-        )?;
+        let (id, command) = (clean(self.id.as_str()), clean(&self.command));
+        write!(f, "run {id} ({command}")?;
         if let Some(who) = &self.who {
             write!(f, " by {}", clean(who))?;
         }
         let (since, renewed) = (minute(&self.since), minute(&self.renewed));
-        write!(
-            f,
-            " on {}) since {since}, last sign {renewed}",
-            clean(&self.host)
-        )?;
+        let host = clean(&self.host);
+        write!(f, " on {host}) since {since}, last sign {renewed}")?;
         match &self.run_url {
             Some(url) => write!(f, ", {}", clean(url)),
             None => Ok(()),

@@ -109,7 +109,10 @@ fn blocked(
     preflight.warn_of_failed(&opened.manifest);
     let accepting = preflight.accepting;
     if accepting > 0 {
-        let accept = ["jobs accept", "job accepts"][usize::from(accepting == 1)];
+        let accept = match accepting {
+            1 => "job accepts",
+            _ => "jobs accept",
+        };
         notes.push(PlanNote::new(format!(
             "preflight: {accepting} {accept} a password now"
         )));

@@ -192,7 +192,7 @@ pub fn relocate(
         let help = "Nothing was changed. Run 'drspass state move --done' first.";
         return Err(OpError::unfit("a former move is not done", help));
     }
-    let mut rewrite = Rewrite::open(root, unlock, rules, runtime.now)?;
+    let rewrite = Rewrite::open(root, unlock, rules, runtime.now)?;
     root.store.ask_briefly(false);
     let opened = &rewrite.opened;
     let guard = root.lock(
@@ -227,9 +227,7 @@ pub fn relocate(
         Some(branch) => branch.sealed(Floor::of(&there))?,
         None => SealedPlace::File(place.to_string()),
     };
-    rewrite.move_to(moved, Some(from));
-    let text = rewrite.text().to_owned();
-    rewrite.save(root, &text, &[])?;
+    rewrite.move_to(root, Some(moved), Some(from))?;
     testpoint::reach("move.after_manifest");
     write_config(root, place)?;
     drop(guard);
@@ -306,7 +304,7 @@ pub fn end_move(
     rules: &UserRules,
     runtime: &Runtime,
 ) -> Result<String, OpError> {
-    let mut rewrite = Rewrite::open(root, unlock, rules, runtime.now)?;
+    let rewrite = Rewrite::open(root, unlock, rules, runtime.now)?;
     root.store.ask_briefly(false);
     let Some(from) = rewrite.opened.sealed.moved_from.clone() else {
         return Err(OpError::unfit(
@@ -330,9 +328,6 @@ pub fn end_move(
             ));
         }
     }
-    let state = rewrite.place();
-    rewrite.move_to(state, None);
-    let text = rewrite.text().to_owned();
-    rewrite.save(root, &text, &[])?;
+    rewrite.move_to(root, None, None)?;
     Ok(from.place.name())
 }

@@ -64,14 +64,17 @@ impl<'a> Rewrite<'a> {
         })
     }
 
-    pub fn place(&self) -> SealedPlace {
-        self.facts.state.clone()
-    }
-
-    /// Lets the next version be sealed for another place.
-    pub fn move_to(&mut self, state: SealedPlace, from: Option<MovedFrom>) {
-        self.facts.state = state;
+    /// Writes the same text, sealed for another place if one is given.
+    pub fn move_to(
+        mut self,
+        root: &Root,
+        place: Option<SealedPlace>,
+        from: Option<MovedFrom>,
+    ) -> Result<(), OpError> {
+        self.facts.state = place.unwrap_or(self.facts.state);
         self.opened.sealed.moved_from = from;
+        let text = self.text().to_owned();
+        self.save(root, &text, &[]).map(drop)
     }
 
     /// Returns the plain text, with its byte order mark if it has one.

@@ -159,9 +159,11 @@ impl Branch {
         Ok(&self.found()?.base)
     }
 
-    pub(super) fn ask_briefly(&self, is_brief: bool) -> Result<(), StoreError> {
-        self.found()?.session().is_brief = is_brief;
-        Ok(())
+    pub(super) fn ask_briefly(&self, is_brief: bool) {
+        // Where it is not found, the question fails.
+        if let Ok(found) = self.found() {
+            found.session().is_brief = is_brief;
+        }
     }
 
     /// Returns the same branch for a reader without a key, to whom nothing proves that the place is
@@ -252,11 +254,8 @@ impl Branch {
         testpoint::reach("place.before_push");
         let started = Moment::now();
         let message = format!("drspass: serial {}", state.serial);
-        let onto = session.tip.as_ref();
-        match found
-            .remote
-            .push(bytes, onto, &message, (self.access.now)())
-        {
+        let (onto, now) = (session.tip.as_ref(), (self.access.now)());
+        match found.remote.push(bytes, onto, &message, now) {
             Pushed::Done(tip) => {
                 session.tip = Some(tip);
                 found.lease.renew(started);

@@ -135,12 +135,12 @@ impl Store {
         }
     }
 
-    /// The store of a place that a root directory names; connects to nothing.
-    pub fn of(place: &Place, folder: &Path, caller: &PlaceAccess) -> Self {
+    /// Returns the store of a place that a root directory names; connects to nothing.
+    pub fn of(place: &Place, folder: &Path, access: &PlaceAccess) -> Self {
         match place {
             Place::File(path) => Self::at(folder.join(path)),
             Place::Git(place) => Self {
-                at: StoreAt::Branch(Box::new(Branch::new(place, folder, caller))),
+                at: StoreAt::Branch(Box::new(Branch::new(place, folder, access))),
             },
         }
     }
@@ -175,9 +175,8 @@ impl Store {
 
     /// Limits what follows to one short question if the state is on a branch, or not.
     pub fn ask_briefly(&self, is_brief: bool) {
-        // Where it is not found, the question fails.
         if let Some(branch) = self.branch() {
-            let _ = branch.ask_briefly(is_brief);
+            branch.ask_briefly(is_brief);
         }
     }
 
@@ -510,7 +509,7 @@ impl Store {
             return Err(Failure::new(
                 "drspass::state::exists",
                 format!("there is a state at {} already", self.path().display()),
-                "That state is unchanged. Each root directory needs a place of its own: name another one, or remove this state if nobody uses it any more.",
+                "That state is unchanged. Each root directory needs a place of its own: name another one, or remove this state if it is no longer used.",
             )
             .into());
         }

@@ -137,7 +137,10 @@ fn identity_to_export(context: &Context<'_>) -> Option<String> {
         return None;
     }
     let path = context.folder.join(path);
-    let below = ["\"$PWD\"/", ""][usize::from(path.is_absolute())];
+    let below = match path.is_absolute() {
+        true => "",
+        false => "\"$PWD\"/",
+    };
     let path = path.display().to_string();
     let path = shell_words::quote(&path);
     Some(format!("Next: export DRSPASS_IDENTITY={below}{path}\n"))

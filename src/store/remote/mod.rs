@@ -59,9 +59,7 @@ impl GitAccess {
             limits: GitLimits::default(),
         }
     }
-}
 
-impl GitAccess {
     /// Returns the same access with nothing to log in with but what the clone has.
     #[must_use]
     pub fn without_login(&self) -> Self {
@@ -259,7 +257,7 @@ impl Remote {
         self.fetch_as(GitUse::Read, limit)
     }
 
-    /// Like [`Remote::fetch`], but never asks for a login: nobody types one in so short a time.
+    /// Like [`Remote::fetch`], but never asks for a login, for which the time would be too short.
     pub fn fetch_unasked(&self, limit: Duration) -> Result<Option<Tip>, Failure> {
         self.fetch_as(GitUse::Write, limit)
     }
