@@ -35,7 +35,7 @@ pub fn manifest(root: &Cursor<'_, '_>, sealing: Sealing) -> Option<Manifest> {
     }
     if root.is_whole() {
         let unused = reading.accounts.iter().filter(|account| !account.is_used);
-        let unused = unused.map(|account| (&account.entry, format!("@{}", account.name)));
+        let unused = unused.map(|account| (&account.entry, account.entry.path.to_string()));
         let help = "Use every credential at an endpoint with `credential`, or remove it.";
         let one = "no endpoint uses this credential";
         if let Some(list) = &credentials {
@@ -177,7 +177,7 @@ impl<'t, 'p> Reading<'t, 'p> {
         }
     }
 
-    /// Returns the name of a job without endpoints.
+    /// Returns the name, or else the path, of a job without endpoints.
     fn job(
         &mut self,
         job: &Cursor<'t, '_>,
@@ -208,9 +208,12 @@ impl<'t, 'p> Reading<'t, 'p> {
         let name = name.and_then(|name| job_name(&name, number, names));
         let endpoints = [source, destination].map(|endpoint| endpoint.map(|e| self.endpoint(&e)));
         let id = id?;
-        let shown = name.as_deref().unwrap_or(id.as_str());
         let is_idle = endpoints.iter().all(Option::is_none) && job.is_whole();
-        let idle = is_idle.then(|| shown.to_owned());
+        let idle = is_idle.then(|| match &name {
+            Some(name) => name.to_string(),
+            None => job.path.to_string(),
+        });
+        let shown = name.as_deref().unwrap_or(id.as_str());
         for (endpoint, wanted) in Endpoint::ALL.into_iter().zip(endpoints) {
             let Some((Some(password), credential, kerberos)) = wanted.flatten() else {
                 continue;

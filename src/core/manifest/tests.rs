@@ -234,7 +234,7 @@ fn whole_documents_are_refused_or_warned_of() {
         ),
         (
             &(job("name: lonely") + "  j2: {}\n"),
-            "warning 3:3 jobs: 2 have no endpoint: lonely, j2",
+            "warning 3:3 jobs: 2 have no endpoint: lonely, jobs.#2",
         ),
     ] {
         let found = problems(text);
@@ -423,6 +423,10 @@ fn credentials_with_fields_are_named_and_warned_of_when_unused() {
         (
             "a: { password: \"x\" }\n  b: { password: \"y\" }\n  c: { password: \"z\" }",
             "warning 3:3 credentials: 3 are used by no endpoint: @a, @b, @c",
+        ),
+        (
+            "a: { password: \"x\" }\n  b#Password: { password: \"y\" }",
+            "warning 3:3 credentials: 2 are used by no endpoint: @a, credentials.#2",
         ),
         ("a: {}", "error 3:3 @a/password: is missing"),
         ("a:", "error 3:4 credentials.#1: has no value"),
