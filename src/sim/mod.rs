@@ -89,6 +89,7 @@ impl Simulator {
             ],
             log: Vec::new(),
             connections: 0,
+            open_connections: 0,
             logins: 0,
             in_flight: 0,
             max_in_flight: 0,
@@ -172,6 +173,10 @@ impl Simulator {
 
     pub fn connections(&self) -> usize {
         self.shared.lock().connections
+    }
+
+    pub fn open_connections(&self) -> usize {
+        self.shared.lock().open_connections
     }
 
     /// Returns the most password changes at one time, each from its first line to its answer.

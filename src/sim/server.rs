@@ -76,7 +76,9 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
     loop {
         match listener.accept().await {
             Ok((stream, _)) => {
-                shared.lock().connections += 1;
+                let mut state = shared.lock();
+                state.connections += 1;
+                state.open_connections += 1;
                 tokio::spawn(serve(stream, Arc::clone(shared)));
             }
             // Out of file descriptors, say: the next try may do better.
@@ -88,13 +90,14 @@ async fn accept(listener: TcpListener, shared: &Arc<Shared>) {
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     // Without it, small answers would wait for the peer's delayed acknowledgement.
     let _ = stream.set_nodelay(true);
-    let service = service_fn(move |request| handle(Arc::clone(&shared), request));
+    let service = service_fn(|request| handle(Arc::clone(&shared), request));
     // An error is either a cut made on purpose or a caller that went away.
     let _ = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(None)
         .serve_connection(TokioIo::new(stream), service)
         .await;
+    shared.lock().open_connections -= 1;
 }
 
 type Handler = fn(&mut SimExchange<'_>) -> SimAnswer;

@@ -43,6 +43,8 @@ pub struct SimState {
     pub faults: [ArmedFaults; 3],
     pub log: Vec<Recorded>,
     pub connections: usize,
+    /// Those that have not ended.
+    pub open_connections: usize,
     /// Login calls that were given a token.
     pub logins: usize,
     pub in_flight: usize,

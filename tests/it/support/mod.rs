@@ -18,6 +18,8 @@ pub(crate) mod terminal;
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
@@ -363,6 +365,20 @@ impl Lab {
         assert_eq!(stands, Stands::There, "it ended before {place} {pass}");
         child.kill().expect("it is there to be killed");
         child.wait().expect("it ends");
+        self.await_what_was_sent();
+    }
+
+    /// Waits until the simulator has read all that ended commands sent. It accepts in
+    /// order, so that an answer to the last caller means that no other waits.
+    #[track_caller]
+    fn await_what_was_sent(&self) {
+        let address = self.sim.url();
+        let address = address.strip_prefix("http://").expect("an address");
+        let mut last = TcpStream::connect(address).expect("it listens");
+        last.write_all(b"GET /sim/ HTTP/1.1\r\nhost: sim\r\nconnection: close\r\n\r\n")
+            .expect("it reads");
+        last.read_to_end(&mut Vec::new()).expect("it answers");
+        wait_until("no open connections", || self.sim.open_connections() == 0);
     }
 
     /// Waits until so many password requests have come in since the start.
