@@ -205,6 +205,9 @@ pub struct State {
     pub follows: Vec<Lineage>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied: Option<CopiedFrom>,
+    /// Where it goes on, once everyone is said to have the manifest that names that place.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<String>,
     /// Jobs that are not retried again while their passwords stay the same.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub retries: BTreeMap<JobId, FailedRetry>,
@@ -232,6 +235,7 @@ impl State {
             holder: None,
             follows: Vec::new(),
             copied: None,
+            moved_to: None,
             retries: BTreeMap::new(),
             entries: BTreeMap::new(),
         }

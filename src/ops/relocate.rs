@@ -14,9 +14,9 @@ use super::{OpError, Runtime};
 use crate::core::config::{Config, with_state};
 use crate::core::manifest::Sealed;
 use crate::core::place::{Floor, MovedFrom, Place, SealedPlace};
-use crate::core::state::{CopiedFrom, State};
+use crate::core::state::{CopiedFrom, Holder, State};
 use crate::store::branch::Branch;
-use crate::store::{LockGuard, StateSnapshot, Store, StoreError, StoreKeys, StoredState};
+use crate::store::{LockGuard, LockInfo, StateSnapshot, Store, StoreError, StoreKeys, StoredState};
 use crate::sys::{files, testpoint};
 
 impl Root {
@@ -33,12 +33,24 @@ impl Root {
         keys: &StoreKeys,
         mut snapshot: StateSnapshot,
     ) -> Result<StateSnapshot, OpError> {
-        let (Some(from), Some(state)) = (&sealed.moved_from, snapshot.known.state()) else {
+        let Some(state) = snapshot.known.state() else {
             return Ok(snapshot);
         };
         if self.elsewhere(sealed)?.is_some() {
             return Ok(snapshot);
         }
+        if let Some(place) = &state.moved_to {
+            return Err(Failure::new(
+                "drspass::state::moved",
+                format!("the state was moved from {} to {place}", sealed.state.name()),
+                "Nothing was sent or changed. This manifest is older than the move: take the newest one, such as with 'git pull'. If that place is lost, 'drspass state distrust' marks every entry to be sent again.",
+            )
+            .class(ErrorClass::Sealed)
+            .into());
+        }
+        let Some(from) = &sealed.moved_from else {
+            return Ok(snapshot);
+        };
         let Some((mut former, is_proved)) = self.former_state(from, keys)? else {
             return Ok(snapshot);
         };
@@ -67,16 +79,7 @@ impl Root {
             .into());
         }
         if let Some(holder) = &former.holder {
-            return Err(Failure::new(
-                "drspass::lock::held",
-                format!("the state at {place} is held by {holder}"),
-                format!(
-                    "Nothing was sent or changed. Run the command again when that run has ended; if it was lost, end its lock with 'drspass lock release {}'.",
-                    holder.id
-                ),
-            )
-            .class(ErrorClass::Locked)
-            .into());
+            return Err(former_held(&place, holder));
         }
         former.copied = Some(CopiedFrom {
             place,
@@ -141,6 +144,34 @@ impl Root {
         }
     }
 
+    /// Marks the state at the former place as moved: a former manifest would take what it knows for
+    /// the truth.
+    fn leave_former(
+        &self,
+        from: &MovedFrom,
+        keys: &StoreKeys,
+        (place, lock): (String, &LockInfo),
+    ) -> Result<(), OpError> {
+        let Some(store) = self.former_store(&from.place)? else {
+            return Ok(());
+        };
+        let guard = store.lock(lock)?;
+        let keys = keys.clone().above(None);
+        let snapshot = match store.read_alone(&keys) {
+            Err(StoreError::NoBranch { .. }) => return Ok(()),
+            read => read?,
+        };
+        // One of another key is left to those who have it.
+        if let (StoredState::Ours(mut state), false) = (snapshot.known, snapshot.is_carried_over) {
+            if let Some(holder) = &state.holder {
+                return Err(former_held(&from.place.name(), holder));
+            }
+            state.moved_to = Some(place);
+            store.commit(&guard, &keys, &mut state, &snapshot.version)?;
+        }
+        Ok(())
+    }
+
     fn former_store(&self, place: &SealedPlace) -> Result<Option<Store>, OpError> {
         let branch = match place {
             SealedPlace::File(path) => {
@@ -158,6 +189,19 @@ impl Root {
             found.is_some_and(|name| name.is_ok_and(|name| name == place.name()))
         }))
     }
+}
+
+fn former_held(place: &str, holder: &Holder) -> OpError {
+    Failure::new(
+        "drspass::lock::held",
+        format!("the state at {place} is held by {holder}"),
+        format!(
+            "Nothing was sent or changed. Run the command again when that run has ended; if it was lost, end its lock with 'drspass lock release {}'.",
+            holder.id
+        ),
+    )
+    .class(ErrorClass::Locked)
+    .into()
 }
 
 /// Takes the state to another place. Returns the serial there.
@@ -201,7 +245,7 @@ pub fn relocate(
         &(runtime.lock_info)("state move"),
     )?;
     let keys = root.store_keys(opened, rules)?;
-    let snapshot = root.store.read(&keys)?;
+    let snapshot = root.read_state(&opened.sealed, &keys)?;
     check_free(root, &snapshot)?;
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     if snapshot.is_unsaved() {
@@ -297,13 +341,14 @@ fn write_config(root: &Root, place: &Place) -> Result<(), OpError> {
     git_files(&root.resolve(Path::new("")), &config, &[]).map(drop)
 }
 
-/// Ends a move: the former place is not read any more.
+/// Ends a move: the former place is not read any more. Returns its name, and why it is not marked as
+/// moved.
 pub fn end_move(
     root: &Root,
     unlock: &Unlock<'_>,
     rules: &UserRules,
     runtime: &Runtime,
-) -> Result<String, OpError> {
+) -> Result<(String, Option<OpError>), OpError> {
     let rewrite = Rewrite::open(root, unlock, rules, runtime.now)?;
     root.store.ask_briefly(false);
     let Some(from) = rewrite.opened.sealed.moved_from.clone() else {
@@ -328,6 +373,9 @@ pub fn end_move(
             ));
         }
     }
+    let here = rewrite.opened.sealed.state.name();
     rewrite.move_to(root, None, None)?;
-    Ok(from.place.name())
+    let lock = (runtime.lock_info)("state move");
+    let left = root.leave_former(&from, &keys, (here, &lock));
+    Ok((from.place.name(), left.err()))
 }

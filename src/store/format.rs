@@ -179,6 +179,8 @@ struct StateHead<'a> {
     follows: &'a [Lineage],
     #[serde(skip_serializing_if = "Option::is_none")]
     copied: Option<&'a CopiedFrom>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    moved_to: Option<&'a str>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     retries: &'a BTreeMap<JobId, FailedRetry>,
 }
@@ -197,6 +199,7 @@ pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
         holder,
         follows,
         copied,
+        moved_to,
         retries,
         entries,
     } = state;
@@ -211,6 +214,7 @@ pub fn encode(state: &State, key: &MacKey) -> Vec<u8> {
         holder: holder.as_deref(),
         follows,
         copied: copied.as_ref(),
+        moved_to: moved_to.as_deref(),
         retries,
     });
     let mut body = String::with_capacity(256 + entries.len() * 400);

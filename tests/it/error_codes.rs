@@ -168,6 +168,7 @@ pub(crate) const CODES: &[&str] = &[
     "drspass::state::exists",
     "drspass::state::invalid",
     "drspass::state::line_ends",
+    "drspass::state::moved",
     "drspass::state::newer",
     "drspass::state::no_branch",
     "drspass::state::no_directory",

@@ -11,6 +11,7 @@ use crate::cli::exit;
 use crate::cli::prompt;
 use crate::core::place::Place;
 use crate::ops::OpError;
+use crate::ops::error::with_causes;
 use crate::ops::ledger::{self, LedgerChange, LockedLedger};
 use crate::ops::relocate::{end_move, relocate};
 use crate::store::LockStatus;
@@ -167,9 +168,15 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             return Ok(context.changed(arrived, exit::DONE));
         }
         StateCommand::Move(_) => {
-            let former = end_move(&root, &unlock, &rules, &runtime)?;
+            let (former, unmarked) = end_move(&root, &unlock, &rules, &runtime)?;
             let text = format!("The move is done: {former} is not read any more.\n");
             let arrived = context.shell.result(&text);
+            if let Some(error) = unmarked {
+                context.shell.message(&format!(
+                    "note: the state there is not marked as moved, so a former manifest would go on with it; remove it: {}\n",
+                    with_causes(&error)
+                ));
+            }
             context.shell.message(
                 "Next: commit the manifest and its index. The state at the former place can be removed.\n",
             );

@@ -1,6 +1,7 @@
 //! A rekey and a move while others go on with the manifest of before.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 
 use tempfile::TempDir;
 
@@ -9,6 +10,7 @@ use crate::support::branch::{NAME, PLACE, git, origin};
 use crate::support::{J1, J2, Lab, Run};
 
 const APPLY: [&str; 2] = ["apply", "--auto-approve"];
+const NEW: &str = "git:origin/drspass-state/new";
 const FILES: [&str; 3] = ["drspass.yaml", "passwords.yaml.age", "passwords.index.yaml"];
 
 /// Two applied passwords, which somebody else can read too; main has the manifest. Returns a clone
@@ -236,4 +238,74 @@ fn a_state_goes_back_to_a_file() {
     lab.apply(&[]).exits(0);
     assert!(lab.sim.holds(J2, "source", "canary-2"));
     in_sync(lab.run(&["plan"]), 2);
+}
+
+#[test]
+fn a_former_manifest_is_refused_once_a_move_is_done() {
+    let (mut lab, main) = lab();
+    lab.run(&["state", "move", NEW]).exits(0);
+    in_sync(lab.run_in(&main, &["plan"]), 2);
+    lab.run_in(&main, &APPLY).exits(0);
+    lab.run(&["state", "move", "--done"]).exits(0);
+    lab.passwords(&[(J1, "source", "canary-3"), (J2, "source", "canary-2")]);
+    lab.apply(&[]).exits(0).says("1 applied");
+    let (tip, sent) = (lab.tip(), lab.sent().len());
+    for args in [
+        &["plan"][..],
+        &["plan", "--out", "p.json"],
+        &["rotation"],
+        &["state", "show"],
+        &["state", "rm", "--unlisted"],
+        &["state", "move", "git:origin/drspass-state/third"],
+        &APPLY,
+    ] {
+        lab.run_in(&main, args)
+            .exits(1)
+            .says("the state was moved from git:")
+            .says("drspass-state/new");
+    }
+    assert_eq!((lab.tip(), lab.sent().len()), (tip, sent));
+    in_sync(lab.run(&["plan"]), 2);
+    // The new place is lost, and its manifest too.
+    lab.run_in(&main, &["state", "distrust"]).exits(0);
+    lab.run_in(&main, &["plan"])
+        .exits(0)
+        .says("2 to send again");
+}
+
+#[test]
+fn a_former_manifest_is_refused_next_to_the_file_of_before() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.apply(&[]).exits(0);
+    lab.origin = Some(origin());
+    lab.make_clone();
+    let former = FILES.map(|name| lab.read(name));
+    lab.run(&["state", "move", PLACE]).exits(0);
+    lab.run(&["state", "move", "--done"]).exits(0);
+    for (name, text) in FILES.into_iter().zip(former) {
+        lab.write(name, text);
+    }
+    for args in [&["plan"][..], &APPLY] {
+        lab.run(args)
+            .exits(1)
+            .says("the state was moved from drspass.state.json to git:");
+    }
+}
+
+#[test]
+fn a_move_ends_where_the_former_place_cannot_be_marked() {
+    let (lab, main) = lab();
+    lab.run(&["state", "move", NEW]).exits(0);
+    let origin = lab.origin.as_ref().unwrap().path();
+    let hook = origin.join("hooks/pre-receive");
+    fs::write(&hook, "#!/bin/sh\nexit 1\n").unwrap();
+    fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
+    lab.run(&["state", "move", "--done"])
+        .exits(0)
+        .says("is not marked as moved")
+        .says("drspass-state/test");
+    fs::remove_file(hook).unwrap();
+    in_sync(lab.run(&["plan"]), 2);
+    in_sync(lab.run_in(&main, &["plan"]), 2);
 }

@@ -57,6 +57,11 @@ fn the_documents_of_a_state_that_is_being_moved_fit() {
         assert!(plain["sealed"]["moved_from"]["serial"].is_u64());
         assert_fits(&schema("manifest"), &plain);
         lab.run(&["state", "move", "--done"]).exits(0);
+        if !file.is_empty() {
+            let former = lab.state();
+            assert!(former["body"]["moved_to"].is_string());
+            assert_fits(&schema("state"), &former);
+        }
     }
     // From a file as well.
     lab.run(&["state", "move", "git:origin/last"]).exits(0);
