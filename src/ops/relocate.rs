@@ -232,11 +232,13 @@ pub fn relocate(
         let serial = sealed.state.floor().map_or(0, |floor| floor.serial);
         return Ok(serial);
     }
-    if sealed.moved_from.is_some() {
+    let renamed = renamed(root, &sealed, (&store, &name))?;
+    if sealed.moved_from.is_some() && renamed.is_none() {
         let help = "Nothing was changed. Run 'drspass state move --done' first.";
         return Err(OpError::unfit("a former move is not done", help));
     }
-    let rewrite = Rewrite::open(root, unlock, rules, runtime.now)?;
+    let is_renamed = renamed.is_some();
+    let rewrite = Rewrite::open_at(renamed, root, unlock, rules, runtime.now)?;
     root.store.ask_briefly(false);
     let opened = &rewrite.opened;
     let guard = root.lock(
@@ -247,6 +249,11 @@ pub fn relocate(
     let keys = root.store_keys(opened, rules)?;
     let snapshot = root.read_state(&opened.sealed, &keys)?;
     check_free(root, &snapshot)?;
+    if let (true, Some(state)) = (is_renamed, snapshot.known.state()) {
+        let place = opened.sealed.state.with_floor(Floor::of(state));
+        rewrite.move_to(root, Some(place), sealed.moved_from)?;
+        return Ok(state.serial);
+    }
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     if snapshot.is_unsaved() {
         return Err(OpError::unfit(
@@ -276,6 +283,22 @@ pub fn relocate(
     write_config(root, place)?;
     drop(guard);
     Ok(there.serial)
+}
+
+/// Returns the place as the manifest is to be sealed for it, if drspass.yaml names it and no remote
+/// leads to the sealed repository: that has another address now.
+fn renamed(
+    root: &Root,
+    sealed: &Sealed,
+    (store, name): (&Store, &str),
+) -> Result<Option<SealedPlace>, OpError> {
+    let (Some(floor), Some(branch)) = (sealed.state.floor(), store.branch()) else {
+        return Ok(None);
+    };
+    if root.configured_place()? != name || root.former_store(&sealed.state)?.is_some() {
+        return Ok(None);
+    }
+    Ok(Some(branch.sealed(floor.clone())?))
 }
 
 /// Writes the copy, unless a move that was cut off left this very one. Any other state there may be

@@ -50,8 +50,19 @@ impl<'a> Rewrite<'a> {
         rules: &UserRules,
         now: fn() -> Timestamp,
     ) -> Result<Self, OpError> {
+        Self::open_at(None, root, unlock, rules, now)
+    }
+
+    /// Opens the manifest as if it were sealed for `place`.
+    pub fn open_at(
+        place: Option<SealedPlace>,
+        root: &Root,
+        unlock: &Unlock<'a>,
+        rules: &UserRules,
+        now: fn() -> Timestamp,
+    ) -> Result<Self, OpError> {
         let file = root.manifest_bytes()?;
-        let (opened, plain) = root.open_file(&file, unlock, rules)?;
+        let (opened, plain) = root.open_at(place, &file, unlock, rules)?;
         root.check_recipients(&opened.sealed)?;
         let facts = root.state_facts(&opened.sealed, rules)?;
         Ok(Self {

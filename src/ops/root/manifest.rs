@@ -224,13 +224,25 @@ impl Root {
         unlock: &Unlock<'_>,
         rules: &UserRules,
     ) -> Result<(Opened, Zeroizing<Vec<u8>>), OpError> {
+        self.open_at(None, file, unlock, rules)
+    }
+
+    /// Opens it as if it were sealed for `place`.
+    pub fn open_at(
+        &self,
+        place: Option<SealedPlace>,
+        file: impl AsRef<[u8]>,
+        unlock: &Unlock<'_>,
+        rules: &UserRules,
+    ) -> Result<(Opened, Zeroizing<Vec<u8>>), OpError> {
         // Refuse before opening whatever can be refused without the manifest.
         let target = self.named_target(rules)?;
         let plain = self.decrypt_file(file.as_ref(), unlock)?;
         let digest = digest_of(file.as_ref());
         // A large one would stay in memory next to all that is parsed.
         drop(file);
-        let (manifest, sealed, warnings) = parse_sealed(&plain, self.manifest_name())?;
+        let (manifest, mut sealed, warnings) = parse_sealed(&plain, self.manifest_name())?;
+        sealed.state = place.unwrap_or(sealed.state);
         let endpoint_from = match target {
             Some(_) => EndpointFrom::Settings,
             None => EndpointFrom::Catalogue {
@@ -388,7 +400,7 @@ impl Root {
                 "drspass::sealed::target",
                 format!("{field} of drspass.yaml is {to}, but the manifest is sealed for {from}"),
                 match field == "state" && (from.starts_with("git:") || to.starts_with("git:")) {
-                    true => "Nothing was sent or changed. Undo the change of drspass.yaml, then run 'drspass state move PLACE', which changes it and takes the state along. In a fork, or behind an ssh alias, name a remote that leads to the sealed repository.",
+                    true => "Nothing was sent or changed. Undo the change of drspass.yaml, then run 'drspass state move PLACE', which changes it and takes the state along. In a fork, or behind an ssh alias, name a remote that leads to the sealed repository. If that repository has a new address, 'drspass state move' with the place of drspass.yaml seals it.",
                     false => "Nothing was sent or changed. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target.",
                 },
             )
