@@ -33,6 +33,8 @@ pub struct Context<'a> {
     pub ca_file: Option<PathBuf>,
     pub children: ChildEnv,
     rules: UserRules,
+    /// The options that a proposed command repeats.
+    repeated: String,
 }
 
 /// Variables that must not be empty.
@@ -88,6 +90,9 @@ impl<'a> Context<'a> {
         if let Some(list) = env.var("DRSPASS_TRUSTED_HOSTS") {
             trusted_hosts.extend(list.split(',').map(|host| host.trim().to_owned()));
         }
+        let named = [("-C", &global.directory), ("--state", &global.state)].into_iter();
+        let named = named.filter_map(|(option, path)| Some((option, path.as_deref()?)));
+        let repeated = named.map(|(option, path)| format!("{option} {} ", quoted(path)));
         let state = global.state.clone();
         let state = state.or_else(|| env.path_var("DRSPASS_STATE"));
         let state = state.map(Place::named).transpose().map_err(|what| {
@@ -112,6 +117,7 @@ impl<'a> Context<'a> {
                 max_changes,
                 override_limits: None,
             },
+            repeated: repeated.collect(),
         })
     }
 
@@ -188,13 +194,22 @@ impl<'a> Context<'a> {
         exit::written(arrived, exit::DONE)
     }
 
+    /// Returns a command to propose, which works on the directory and the state of this one.
+    pub fn command(&self, words: &str) -> String {
+        format!("drspass {}{words}", self.repeated)
+    }
+
     pub fn next_step(&self, has_unused_credential: bool) {
-        self.shell.message(match has_unused_credential {
-            true => {
-                "Next: run 'drspass edit' and add or uncomment endpoints that use the credentials.\n"
-            }
-            false => "Next: run 'drspass plan' to see what apply would send.\n",
-        });
+        let (words, why) = match has_unused_credential {
+            true => (
+                "edit",
+                "and add or uncomment endpoints that use the credentials",
+            ),
+            false => ("plan", "to see what apply would send"),
+        };
+        let command = self.command(words);
+        self.shell
+            .message(&format!("Next: run '{command}' {why}.\n"));
     }
 
     /// Returns the code after a change, and says that it was made if its result was lost.
@@ -211,6 +226,11 @@ impl<'a> Context<'a> {
         self.shell.message(&format!("error: {what}\n"));
         exit::USAGE
     }
+}
+
+/// Returns a path as a shell reads it.
+pub fn quoted(path: &Path) -> String {
+    shell_words::quote(&path.display().to_string()).into_owned()
 }
 
 pub fn is_stream(path: &Path) -> bool {

@@ -62,12 +62,13 @@ fn field_words(entry: &ManifestEntry) -> String {
 }
 
 /// Lists the entries of an unauthenticated state. `is_lost` means a backup of one, `has_more` that
-/// there are answers not included.
+/// there are answers not included; `check` is the command that authenticates it.
 pub fn state_list(
     state: Option<&State>,
     is_lost: bool,
     has_more: bool,
     notes: &[PlanNote],
+    check: &str,
 ) -> String {
     let Some(state) = state else {
         let why = if is_lost {
@@ -80,7 +81,7 @@ pub fn state_list(
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "State of project {}: {}, serial {}, revision {}.\nRead without a key, so not authenticated; 'drspass state show' checks it.",
+        "State of project {}: {}, serial {}, revision {}.\nRead without a key, so not authenticated; '{check}' checks it.",
         state.scope.project_id,
         counted(state.entries.len(), "entry", "entries"),
         state.serial,

@@ -2,6 +2,7 @@
 //! plan belongs, how lines fit, and that no foreign word is a command.
 
 mod drawn;
+mod proposed;
 
 use std::fs;
 use std::process::Command;

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::service;
 use crate::age_file::{self, Identities};
-use crate::cli::context::Context;
+use crate::cli::context::{Context, quoted};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login::{self, LoginFlags};
@@ -121,8 +121,9 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
     let _ = writeln!(text, "key id: {}", sealed.fingerprint_key.id());
     let arrived = context.shell.result(&text);
     let export = identity_to_export(context).unwrap_or_default();
+    let edit = context.command("edit");
     context.shell.message(&format!(
-        "{export}Next: run 'drspass edit' to fill in the manifest.\n\
+        "{export}Next: run '{edit}' to fill in the manifest.\n\
          In CI, set the protected variable DRSPASS_EXPECT_KEY_ID to the key id.\n"
     ));
     Ok(context.changed(arrived, exit::DONE))
@@ -141,8 +142,7 @@ fn identity_to_export(context: &Context<'_>) -> Option<String> {
         true => "",
         false => "\"$PWD\"/",
     };
-    let path = path.display().to_string();
-    let path = shell_words::quote(&path);
+    let path = quoted(&path);
     Some(format!("Next: export DRSPASS_IDENTITY={below}{path}\n"))
 }
 

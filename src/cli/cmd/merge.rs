@@ -5,7 +5,7 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::cli::context::Context;
+use crate::cli::context::{Context, quoted};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
@@ -70,28 +70,18 @@ pub fn run(context: &Context<'_>, args: &MergeArgs) -> Result<u8, OpError> {
             let arrived = context.shell.result(&format!("merged {written}\n"));
             let index = has_index.then(|| root.index_name());
             let files = [Some(name), index.as_deref()];
-            let files = files
-                .into_iter()
-                .flatten()
-                .map(|name| context.folder.join(name));
-            let files: Vec<String> = files.map(|path| quoted(&path)).collect();
-            let files = files.join(" ");
+            let files: Vec<String> = files.into_iter().flatten().map(quoted).collect();
+            let folder = match context.folder.as_os_str().is_empty() {
+                true => String::new(),
+                false => format!("-C {} ", quoted(&context.folder)),
+            };
             let next = format!(
-                "Next: git add {files}\nThen go on with git; drspass.yaml is merged by hand.\n"
+                "Next: git {folder}add {}\nThen go on with git; drspass.yaml is merged by hand.\n",
+                files.join(" ")
             );
             context.shell.message(&next);
             Ok(context.changed(arrived, exit::DONE))
         }
-    }
-}
-
-/// Returns a path as a shell reads it.
-fn quoted(path: &Path) -> String {
-    let text = path.display().to_string();
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
-    match text.chars().all(is_plain) {
-        true => text,
-        false => format!("'{}'", text.replace('\'', "'\\''")),
     }
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::service;
 use crate::cli::args::{APPROVAL, ENTRIES, JOBS, OUTPUT, life};
-use crate::cli::context::{Context, is_stream};
+use crate::cli::context::{Context, is_stream, quoted};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login::{self, LoginFlags};
@@ -179,13 +179,9 @@ fn show(args: &PlanArgs, outputs: &Outputs, report: &PlanReport) -> bool {
 
 /// Returns the message about a saved plan: how to apply it.
 fn saved(context: &Context<'_>, path: &Path) -> String {
-    let quoted = |path: &Path| shell_words::quote(&path.display().to_string()).into_owned();
-    let folder = match context.folder.as_os_str().is_empty() {
-        true => String::new(),
-        false => format!("-C {} ", quoted(&context.folder)),
-    };
     let path = quoted(path);
-    format!("Saved the plan to {path}. To apply exactly this plan: drspass {folder}apply {path}\n")
+    let command = context.command(&format!("apply {path}"));
+    format!("Saved the plan to {path}. To apply exactly this plan:\n  {command}\n")
 }
 
 fn make(context: &Context<'_>, args: &PlanArgs, root: &Root) -> Result<PlanReport, OpError> {

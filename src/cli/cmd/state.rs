@@ -126,7 +126,8 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
         StateCommand::List => {
             let (state, notes, has_more) = ledger::list(&root)?;
             let is_lost = root.store.backup().is_some();
-            let text = listing::state_list(state.as_ref(), is_lost, has_more, &notes);
+            let check = context.command("state show");
+            let text = listing::state_list(state.as_ref(), is_lost, has_more, &notes, &check);
             return Ok(exit::written(context.shell.result(&text), exit::DONE));
         }
         StateCommand::Show(args) => {
@@ -160,11 +161,11 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             let serial = relocate(&root, &unlock, &rules, &runtime, &place)?;
             let text = format!("Moved the state to {place}, serial {serial}.\n");
             let arrived = context.shell.result(&text);
-            context.shell.message(
+            let done = context.command("state move --done");
+            context.shell.message(&format!(
                 "Next: commit drspass.yaml, the manifest and its index. Until others have them, they use \
-                 the former place, and drspass reads both. When all have them, run 'drspass state \
-                 move --done'.\nA branch with a state must never be one whose pipelines get the key.\n",
-            );
+                 the former place, and drspass reads both. When all have them:\n  {done}\nA branch with a state must never be one whose pipelines get the key.\n",
+            ));
             return Ok(context.changed(arrived, exit::DONE));
         }
         StateCommand::Move(_) => {

@@ -201,9 +201,9 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
     drop(rewrite);
     let arrived = context.shell.result(&text);
     if args.generate {
-        let note = format!(
-            "Generated a random password; it was not printed. To read it: drspass get --show {label}\n"
-        );
+        let command = context.command(&format!("get --show {label}"));
+        let note =
+            format!("Generated a random password; it was not printed. To read it:\n  {command}\n");
         context.shell.message(&note);
     }
     if effect == Effect::Same {

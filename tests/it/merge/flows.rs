@@ -279,7 +279,7 @@ fn a_path_with_blanks_is_merged_and_found_from_within() {
     git(&lab, &["merge", "--quiet", "rotate"]).exits(1);
     lab.run(&["-C", folder, "-i", &key, "merge", "--yes"])
         .exits(0)
-        .says("git add 'envs/my prod/passwords.yaml.age' 'envs/my prod/passwords.index.yaml'");
+        .says("Next: git -C 'envs/my prod' add passwords.yaml.age passwords.index.yaml");
     git(&lab, &["add", "envs"]).exits(0);
     git(&lab, &["commit", "--quiet", "--no-edit"]).exits(0);
     is_sound(&lab, folder);
