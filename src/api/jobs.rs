@@ -20,7 +20,7 @@ use super::job_wire::{self, DetailPage, DetailRow, ListPage, ListRow, PER_PAGE};
 use super::judge::{Judgement, NO_CODE, refused, says};
 use super::wire::{self, Decoded, LooseText, ResultRow};
 use crate::core::failure::Failure;
-use crate::core::inventory::{JobDatabase, ListedJob, UseType};
+use crate::core::inventory::{JobDatabase, JobFilter, ListedJob, UseType};
 use crate::core::job::{Endpoint, JobId};
 use crate::core::redact::{Needles, Token};
 use crate::core::report::{Progress, RetryJobsResult};
@@ -216,7 +216,8 @@ impl Client {
         }
     }
 
-    pub async fn inventory(self: &Arc<Self>) -> Result<Inventory, Failure> {
+    /// Lists all jobs of the project; the databases only of those that pass the filter.
+    pub async fn inventory(self: &Arc<Self>, wanted: JobFilter) -> Result<Inventory, Failure> {
         let mut rows = Vec::new();
         let mut seen = BTreeSet::new();
         let what = ["listing jobs", "job listed", "jobs listed"];
@@ -265,7 +266,8 @@ impl Client {
                 }
             }
         }
-        let ids: Vec<JobId> = inventory.jobs.iter().map(|job| job.id.clone()).collect();
+        let described = inventory.jobs.iter().filter(|job| wanted.passes(job));
+        let ids: Vec<JobId> = described.map(|job| job.id.clone()).collect();
         let what = ["reading jobs", "job read", "jobs read"];
         self.progress(Progress::at(what, ids.len(), &[]));
         match self.details(&ids).await {

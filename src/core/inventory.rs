@@ -26,6 +26,18 @@ impl UseType {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JobFilter {
+    All,
+    Failed,
+}
+
+impl JobFilter {
+    pub fn passes(self, job: &ListedJob) -> bool {
+        self == Self::All || job.has_failed()
+    }
+}
+
 #[derive(Clone, Debug)]
 pub struct ListedJob {
     pub id: JobId,
@@ -41,6 +53,18 @@ pub struct ListedJob {
 }
 
 impl ListedJob {
+    pub fn has_failed(&self) -> bool {
+        self.status
+            .as_ref()
+            .is_some_and(ReportedStatus::says_failed)
+    }
+
+    /// Returns whether it is unknown if the job has failed.
+    pub fn may_have_failed(&self) -> bool {
+        let known = self.status.as_ref().and_then(ReportedStatus::known);
+        known.is_none() && !self.has_failed()
+    }
+
     pub const fn database(&self, endpoint: Endpoint) -> &JobDatabase {
         match endpoint {
             Endpoint::Source => &self.source,

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::fingerprint::{ChangeId, Field, KeyId, Scope};
-use super::inventory::ListedJob;
+use super::inventory::{JobFilter, ListedJob};
 use super::job::{Endpoint, EntryKey};
 use super::outcome::{Outcome, Refusal};
 use super::plan::{Counts, Plan};
@@ -120,7 +120,11 @@ pub struct LoginReport {
 #[derive(Clone, Debug)]
 pub struct JobsReport {
     pub project_id: String,
+    /// Those that were asked for.
     pub jobs: Vec<ListedJob>,
+    pub wanted: JobFilter,
+    /// All jobs of the project.
+    pub total: usize,
     pub managed: BTreeSet<EntryKey>,
     /// Those whose job the project does not list.
     pub absent: Vec<EntryKey>,

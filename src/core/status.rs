@@ -154,6 +154,11 @@ impl ReportedStatus {
             Self::Unknown(_) => None,
         }
     }
+
+    /// Returns whether the word says so, which holds for states outside of the table, too.
+    pub fn says_failed(&self) -> bool {
+        self.as_str().ends_with("_FAILED")
+    }
 }
 
 impl fmt::Display for ReportedStatus {
@@ -326,6 +331,8 @@ mod tests {
     fn only_failed_states_are_retried() {
         for state in JobStatus::ALL {
             assert!(!state.may_be_retried() || state.kind() == StatusKind::Failed);
+            let says_failed = ReportedStatus::Known(*state).says_failed();
+            assert!(says_failed || state.kind() != StatusKind::Failed, "{state}");
         }
     }
 

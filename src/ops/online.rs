@@ -12,6 +12,7 @@ use super::root::Opened;
 use crate::api::client::Client;
 use crate::api::http::CLOCK_OFF;
 use crate::api::jobs::Inventory;
+use crate::core::inventory::JobFilter;
 use crate::core::job::{EntryKey, JobId, some_of};
 use crate::core::manifest::{Assignment, Manifest};
 use crate::core::redact::ForeignText;
@@ -164,9 +165,14 @@ impl Preflight {
     }
 }
 
-/// Lists all jobs of the project, and which of their endpoints the manifest has.
-pub fn jobs(client: Client, hang_up: HangUp, opened: &Opened) -> Result<JobsReport, OpError> {
-    let inventory = inventory(client.guarding(&opened.manifest), hang_up)?;
+/// Lists jobs of the project, and which of their endpoints the manifest has.
+pub fn jobs(
+    client: Client,
+    hang_up: HangUp,
+    opened: &Opened,
+    wanted: JobFilter,
+) -> Result<JobsReport, OpError> {
+    let mut inventory = inventory(client.guarding(&opened.manifest), hang_up, wanted)?;
     let assignments = opened.manifest.assignments().iter();
     let managed: BTreeSet<EntryKey> = assignments.map(|entry| entry.key.clone()).collect();
     let found: BTreeSet<&JobId> = inventory.jobs.iter().map(|job| &job.id).collect();
@@ -180,19 +186,31 @@ pub fn jobs(client: Client, hang_up: HangUp, opened: &Opened) -> Result<JobsRepo
         notes.push(format!("cannot read the databases of the jobs: {error}"));
     }
     notes.extend(inventory.notes);
+    let absent = absent.cloned().collect();
+    let all = inventory.jobs.iter();
+    let unknown = all.filter(|job| wanted == JobFilter::Failed && job.may_have_failed());
+    let unknown: Vec<&JobId> = unknown.map(|job| &job.id).collect();
+    if !unknown.is_empty() {
+        let named = some_of(&unknown, 5);
+        notes.push(format!("state unknown, so not listed: {named}"));
+    }
+    let total = inventory.jobs.len();
+    inventory.jobs.retain(|job| wanted.passes(job));
     Ok(JobsReport {
         project_id: opened.sealed.scope.project_id.clone(),
-        absent: absent.cloned().collect(),
+        absent,
         jobs: inventory.jobs,
+        wanted,
+        total,
         managed,
         notes,
     })
 }
 
-pub fn inventory(client: Client, hang_up: HangUp) -> Result<Inventory, OpError> {
+pub fn inventory(client: Client, hang_up: HangUp, wanted: JobFilter) -> Result<Inventory, OpError> {
     let mut online = Online::new(client, hang_up)?;
     online.log_in()?;
-    Ok(online.ask(|client| async move { client.inventory().await })??)
+    Ok(online.ask(|client| async move { client.inventory(wanted).await })??)
 }
 
 /// Returns the endpoint that the identity service's catalogue has for a region.

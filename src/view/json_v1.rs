@@ -344,6 +344,7 @@ pub fn manifest(shown: &ManifestReport) -> String {
 pub fn jobs(report: &JobsReport) -> String {
     JsonObject::document(JOBS)
         .with("project_id", &report.project_id)
+        .with("total", report.total)
         .json("jobs", &all(&report.jobs, |listed| job(report, listed)))
         .with("absent", texts(&report.absent))
         .with("notes", &report.notes)

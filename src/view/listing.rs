@@ -9,14 +9,14 @@ use jiff::Timestamp;
 use super::entry::{counted, distrusted_words, field_list, numbers, set_word, set_words};
 use super::text::width;
 use crate::core::fingerprint::Field;
-use crate::core::inventory::{JobDatabase, ListedJob};
+use crate::core::inventory::{JobDatabase, JobFilter, ListedJob};
 use crate::core::job::Endpoint;
 use crate::core::report::{
     JobsReport, LedgerReport, LoginReport, ManifestEntry, ManifestReport, PlanNote,
 };
 use crate::core::rotation::{PasswordAge, RotationEntry, RotationReport};
 use crate::core::state::{FailureClass, State, StateEntry};
-use crate::core::status::StatusKind;
+use crate::core::status::{JobStatus, StatusKind};
 
 pub fn manifest(shown: &ManifestReport) -> String {
     let mut text = String::new();
@@ -278,7 +278,11 @@ pub fn whoami(login: &LoginReport) -> String {
 /// Lists the jobs of a project, each with its databases; then counts.
 pub fn jobs(report: &JobsReport) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "Jobs of project {}.", report.project_id);
+    let what = match report.wanted {
+        JobFilter::All => "Jobs",
+        JobFilter::Failed => "Failed jobs",
+    };
+    let _ = writeln!(text, "{what} of project {}.", report.project_id);
     for listed in &report.jobs {
         text.push_str(&job(report, listed));
     }
@@ -297,19 +301,37 @@ pub fn jobs(report: &JobsReport) -> String {
 }
 
 fn jobs_counts(report: &JobsReport) -> String {
-    let (jobs, all) = (report.jobs.iter(), report.jobs.len());
-    let kind = |job: &ListedJob| Some(job.status.as_ref()?.known()?.kind());
-    let of = |wanted| jobs.clone().filter(|job| kind(job) == Some(wanted)).count();
-    let kinds = [
-        (StatusKind::Running, "running"),
-        (StatusKind::Failed, "failed"),
-        (StatusKind::Paused, "paused"),
-    ];
-    let states = numbers(&kinds.map(|(kind, word)| (of(kind), word))).replacen(',', ":", 1);
+    let (jobs, listed) = (report.jobs.iter(), report.jobs.len());
     let both = |job| Endpoint::ALL.map(|endpoint| report.is_managed(job, endpoint));
     let managed = jobs.clone().flat_map(both).filter(|it| *it).count();
-    let (jobs, endpoints) = (counted(all, "job", "jobs"), 2 * all);
-    format!("{jobs}{states}; {managed} of {endpoints} endpoints managed")
+    let (total, endpoints) = (counted(report.total, "job", "jobs"), 2 * listed);
+    let have = if listed == 1 { "has" } else { "have" };
+    let counts = match (report.wanted, listed) {
+        (JobFilter::Failed, 0) => {
+            return format!("No job is reported as failed; the project has {total}");
+        }
+        (JobFilter::Failed, _) => format!("{listed} of {total} {have} failed"),
+        (JobFilter::All, _) => total + &states(report),
+    };
+    format!("{counts}; {managed} of {endpoints} endpoints managed")
+}
+
+/// Counts the jobs by what matters of their states.
+fn states(report: &JobsReport) -> String {
+    let kind = |job: &&ListedJob| job.status.as_ref()?.known().map(JobStatus::kind);
+    let of = |wanted| {
+        report
+            .jobs
+            .iter()
+            .filter(move |job| kind(job) == Some(wanted))
+    };
+    let failed = report.jobs.iter().filter(|job| job.has_failed());
+    let states = numbers(&[
+        (of(StatusKind::Running).count(), "running"),
+        (failed.count(), "failed"),
+        (of(StatusKind::Paused).count(), "paused"),
+    ]);
+    states.replacen(',', ":", 1)
 }
 
 fn job(report: &JobsReport, job: &ListedJob) -> String {

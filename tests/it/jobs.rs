@@ -279,6 +279,64 @@ fn a_signal_ends_a_list_that_does_not_come() {
 }
 
 #[test]
+fn failed_jobs_are_listed_alone_and_counted_of_all() {
+    let [newer, paused, strange] = [61, 62, 63].map(id);
+    let mut lab = lab_of(vec![
+        job(J1, "INCRE_TRANSFER_STARTED"),
+        job(J2, "INCRE_TRANSFER_FAILED"),
+        job(&newer, "RESHARDING_FAILED"),
+        job(&paused, "PAUSING"),
+        job(&strange, "RESHARDING"),
+    ]);
+    sources(&mut lab, &[J1.to_owned(), J2.to_owned()], "canary-1");
+    let run = lab.run(&["jobs", "--failed"]).exits(0);
+    assert!(run.stdout.starts_with("Failed jobs of project "));
+    for other in [J1, &paused] {
+        assert!(!run.stdout.contains(other), "{}", run.stdout);
+    }
+    run.says("source, managed \"mysql\" at \"192.0.2.10\"")
+        .says(&format!("note: state unknown, so not listed: {strange}"))
+        .says("2 of 5 jobs have failed; 1 of 4 endpoints managed.");
+    let output = lab.run(&["jobs", "--failed", "--json"]).exits(0);
+    let jobs = document(&output, "jobs-output");
+    let listed = jobs["jobs"].as_array().unwrap().iter();
+    let listed: Vec<&Value> = listed.map(|job| &job["id"]).collect();
+    assert!(
+        listed.len() == 2
+            && [J2, &newer]
+                .iter()
+                .all(|it| listed.iter().any(|id| id == it))
+    );
+    assert_eq!(jobs["total"], 5);
+    let requests = lab.sim.requests();
+    let details = requests
+        .iter()
+        .filter(|r| r.path().ends_with("batch-detail"));
+    for request in details {
+        let body: Value = serde_json::from_slice(request.body().unwrap()).unwrap();
+        assert_eq!(body["jobs"], json!(listed), "no other is described");
+    }
+    lab.run(&["jobs"])
+        .exits(0)
+        .says("5 jobs: 1 running, 2 failed, 1 paused;");
+}
+
+#[test]
+fn where_no_job_has_failed_a_sentence_says_so() {
+    let mut lab = lab_of(vec![job(J1, "INCRE_TRANSFER_STARTED")]);
+    sources(&mut lab, &[J1.to_owned()], "canary-1");
+    lab.run(&["jobs", "--failed"])
+        .exits(0)
+        .says("No job is reported as failed; the project has 1 job.");
+    let jobs = document(
+        &lab.run(&["jobs", "--failed", "--json"]).exits(0),
+        "jobs-output",
+    );
+    assert_eq!((&jobs["jobs"], &jobs["total"]), (&json!([]), &json!(1)));
+    assert_eq!(asked(&lab, "batch-detail"), 0);
+}
+
+#[test]
 fn a_project_without_jobs_is_no_failure() {
     let lab = lab_with(SimConfig::default());
     lab.run(&["jobs"])

@@ -26,7 +26,7 @@ use self::manifest::{
 use self::merge::MergeArgs;
 use self::plan::PlanArgs;
 use self::rotation::RotationArgs;
-use self::service::ServiceArgs;
+use self::service::{JobsArgs, ServiceArgs};
 use self::shipped::{CompletionsArgs, HelpArgs, ManArgs, SchemaArgs};
 #[cfg(feature = "sim")]
 use self::sim::SimArgs;
@@ -97,7 +97,7 @@ pub enum Command {
     /// Show which login is used, for which user and project
     Whoami(ServiceArgs),
     /// List the jobs of the project and the endpoints in the manifest
-    Jobs(ServiceArgs),
+    Jobs(JobsArgs),
     /// Inspect and change the state
     #[command(subcommand)]
     State(StateCommand),

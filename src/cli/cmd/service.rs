@@ -9,14 +9,14 @@ use crate::api::client::Client;
 use crate::api::exchange::Ambient;
 use crate::api::http::ClientOptions;
 use crate::api::tls::usable_certificates;
-use crate::cli::args::OUTPUT;
+use crate::cli::args::{JOBS, OUTPUT};
 use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login::{self, LoginContext, LoginFlags};
 use crate::cli::progress;
 use crate::core::config::{Config, TargetConfig};
-use crate::core::inventory::ListedJob;
+use crate::core::inventory::{JobFilter, ListedJob};
 use crate::core::report::LoginReport;
 use crate::core::target::{self, Target};
 use crate::ops::OpError;
@@ -32,6 +32,15 @@ pub struct ServiceArgs {
     pub json: bool,
     #[command(flatten)]
     pub login: LoginFlags,
+}
+
+#[derive(Debug, Args)]
+pub struct JobsArgs {
+    /// List only the jobs that have failed
+    #[arg(long, help_heading = JOBS)]
+    pub failed: bool,
+    #[command(flatten)]
+    pub service: ServiceArgs,
 }
 
 pub struct Connected {
@@ -184,13 +193,17 @@ pub fn whoami(context: &Context<'_>, args: ServiceArgs) -> Result<u8, OpError> {
     ))
 }
 
-pub fn jobs(context: &Context<'_>, args: ServiceArgs) -> Result<u8, OpError> {
+pub fn jobs(context: &Context<'_>, args: JobsArgs) -> Result<u8, OpError> {
     let (root, opened) = open(context)?;
-    let connected = connect(context, &root, &opened, &args.login)?;
-    let report = online::jobs(connected.client, env::hang_up(), &opened)?;
+    let connected = connect(context, &root, &opened, &args.service.login)?;
+    let wanted = match args.failed {
+        true => JobFilter::Failed,
+        false => JobFilter::All,
+    };
+    let report = online::jobs(connected.client, env::hang_up(), &opened, wanted)?;
     exit::end_on_signal(exit::DONE);
     Ok(context.show(
-        args.json,
+        args.service.json,
         || json_v1::jobs(&report),
         || listing::jobs(&report),
     ))
@@ -225,7 +238,7 @@ pub fn listed(
 ) -> Result<Vec<ListedJob>, OpError> {
     let name = config.and_then(|config| config.credentials_from.as_deref());
     let connected = connect_with(context, options_of(target, config), name, flags)?;
-    let inventory = online::inventory(connected.client, env::hang_up())?;
+    let inventory = online::inventory(connected.client, env::hang_up(), JobFilter::All)?;
     note(context, &inventory.notes);
     if let Some(error) = &inventory.details_failed {
         let text = format!("warning: cannot read the databases of the jobs: {error}\n");
