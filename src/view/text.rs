@@ -291,7 +291,7 @@ const MIN_COLUMNS: usize = 30;
 /// The least indent of continued lines, so that no foreign text starts a line.
 const HANG: usize = 2;
 
-/// A column of words that would be narrower goes below what is before it.
+/// A column of words that would be narrower, or than one of them, goes below what is before it.
 const MIN_WORDS: usize = 24;
 
 /// The least space between the columns of a list.
@@ -319,7 +319,8 @@ fn push_line(out: &mut String, line: &str, columns: usize) {
         let rest = rest.trim_start_matches(' ');
         let start = &line[..line.len() - rest.len()];
         let column = columns_of(start);
-        if column + MIN_WORDS <= columns {
+        let longest = rest.split(' ').map(|word| columns_of(word.trim_end()));
+        if column + longest.max().unwrap_or(0).max(MIN_WORDS) <= columns {
             out.push_str(start);
             return push_words(out, rest, column, column, columns);
         }

@@ -2,6 +2,7 @@
 //! plan belongs, how lines fit, and that no foreign word is a command.
 
 mod drawn;
+mod listed;
 mod proposed;
 
 use std::fs;
