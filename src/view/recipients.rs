@@ -19,7 +19,9 @@ pub fn recipients(report: &RecipientsReport) -> String {
         counted(total, "recipient", "recipients")
     );
     for (kind, count) in &report.stanzas {
-        let _ = writeln!(text, "  {count} x {kind}");
+        let kind = if kind == "X25519" { "age" } else { kind };
+        let keys = counted(*count, &format!("{kind} key"), &format!("{kind} keys"));
+        let _ = writeln!(text, "  {keys}");
     }
     text.push('\n');
     match report.unopened {
