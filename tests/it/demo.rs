@@ -114,6 +114,15 @@ fn the_demo_walks_the_whole_loop_and_leaves_nothing() {
             .unwrap_or_else(|| panic!("{shown:?} is not in its place:\n{}", run.stdout));
         rest = after;
     }
+    // Both lead a newcomer to the same next step, with and without the repository.
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = fs::read_to_string(readme).unwrap();
+    let (_, section) = readme.split_once("## Try it").unwrap();
+    let (section, _) = section.split_once("\n## ").unwrap();
+    for step in ["Next, type ", "drspass sim", "docs/tutorial.md"] {
+        assert!(rest.contains(step), "{rest}");
+        assert!(section.contains(step), "{section}");
+    }
     // What is typed in the editor is shown there and nowhere else.
     assert_eq!(run.stdout.matches("made-up password").count(), 1);
 }

@@ -143,7 +143,10 @@ async fn walk(context: &Context<'_>) -> Result<u8, OpError> {
     }
     let removed = folder.close().map_err(cannot);
     ended.and(removed)?;
-    let end = "\n# That was the whole loop; its directory is removed. Next: drspass help init\n";
+    let end = "\n\
+        # That was the whole loop; its directory is removed.\n\
+        # Next, type it yourself, with the commands that 'drspass sim' prints, or as in\n\
+        # docs/tutorial.md of the repository. For a real project: drspass help init\n";
     Ok(exit::written(context.shell.document(end), exit::DONE))
 }
 
