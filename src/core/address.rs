@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::job::{Endpoint, EntryKey};
 use super::manifest::{Assignment, Manifest, is_name};
+use super::redact::{Needles, may_be_secret};
 use super::secret::Secret;
 use super::yaml::nearest;
 
@@ -159,24 +160,42 @@ pub struct Selection {
     resend: Option<Vec<bool>>,
 }
 
-/// An address that matches no entry, by its number (from 1) on the command line: its text may be a
-/// misplaced secret.
+/// An address that matches no entry, with its number (from 1) on the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Unmatched {
     pub option: &'static str,
     pub number: usize,
-    pub misspelt: Option<String>,
+    /// `None` if it may be a misplaced secret.
+    pub text: Option<String>,
+    pub is_misspelt: bool,
 }
 
 impl Unmatched {
     pub fn new(option: &'static str, number: usize, text: &str) -> Self {
-        let misspelt = misspelt(text).map(str::to_owned);
+        let is_misspelt = misspelt(text).is_some();
+        let is_shown = is_misspelt || has_shape(text) && !may_be_secret(text);
         Self {
             option,
             number,
-            misspelt,
+            text: is_shown.then(|| text.to_owned()),
+            is_misspelt,
         }
     }
+}
+
+/// Leaves out the texts that contain a secret of the manifest.
+pub fn withhold(unmatched: &mut [Unmatched], manifest: &Manifest) {
+    let secrets = Needles::new(manifest.secrets());
+    for address in unmatched {
+        address.text.take_if(|text| secrets.occur_in(text));
+    }
+}
+
+/// Returns whether a text is an address in form: a name, with or without one of the endpoints.
+fn has_shape(text: &str) -> bool {
+    let address = Address::parse(text);
+    let is_endpoint = |text| text == "*" || Endpoint::ALL.iter().any(|it| it.as_str() == text);
+    is_name(&address.name.replace(['*', '?'], "x")) && address.endpoint.is_none_or(is_endpoint)
 }
 
 pub const WRONG_ENDPOINT: &str = "an endpoint is 'source' or 'destination'";
@@ -219,6 +238,7 @@ impl Selection {
         if unmatched.is_empty() {
             Ok(selection)
         } else {
+            withhold(&mut unmatched, manifest);
             Err(unmatched)
         }
     }

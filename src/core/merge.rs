@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 pub use content::SECTIONS;
 use content::{Content, Leaf};
 
-use super::address::{Address, Unmatched};
+use super::address::{Address, Unmatched, withhold};
 use super::failure::{ErrorClass, Failure};
 use super::fingerprint::{KeyId, Scope, Tagger};
 use super::job::Endpoint;
@@ -146,11 +146,15 @@ impl<'m> Versions<'m> {
         let sides = self.sides.map(|side| Content::of(side.manifest));
         let base = base.map(|base| Content::of(base.manifest));
         let content = merging.content([&base.unwrap_or_default(), &sides[0], &sides[1]]);
+        let mut unmatched = merging.unmatched();
+        for version in self.sides.iter().chain(&self.base) {
+            withhold(&mut unmatched, version.manifest);
+        }
         Ok(Merged {
             content,
             sides,
             sealed,
-            unmatched: merging.unmatched(),
+            unmatched,
             doubts: merging.doubts,
             has_base: merging.has_base,
             lines: merging.lines,

@@ -182,10 +182,11 @@ impl OpError {
         .into()
     }
 
-    /// Addresses that match no entry, by their place on the command line.
+    /// Addresses that match no entry; those that may be secrets by their place on the command line.
     pub fn unmatched(addresses: Vec<Unmatched>) -> Self {
-        let parts = addresses.iter().map(|address| match &address.misspelt {
-            Some(text) => format!("{text}: {WRONG_ENDPOINT}"),
+        let parts = addresses.iter().map(|address| match &address.text {
+            Some(text) if address.is_misspelt => format!("{text}: {WRONG_ENDPOINT}"),
+            Some(text) => format!("address {text} of {} matches no entry", address.option),
             None => format!(
                 "address {} of {} matches no entry",
                 address.number, address.option

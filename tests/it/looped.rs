@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use drspass::sim::{EndPointType, Fault, FaultKind, MessageKey, Rejection};
 use serde_json::json;
 
-use crate::support::{J1, J2, J3, Lab, mode};
+use crate::support::{J1, J2, J3, J9, Lab, mode};
 
 /// The service refuses this entry once.
 pub(crate) fn refuse(job: &str, endpoint: EndPointType, code: &str) -> Fault {
@@ -125,11 +125,11 @@ fn only_limits_a_run_and_resend_repeats_what_is_in_sync() {
     );
     lab.run(&["plan", "--only", "no-such-job"])
         .exits(1)
-        .says("address 1 of --only");
+        .says("address no-such-job of --only matches no entry");
 }
 
 #[test]
-fn an_address_with_a_misspelt_endpoint_is_repeated_and_nothing_of_another_shape_is() {
+fn an_address_of_no_entry_is_named_and_nothing_of_another_shape_is() {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-1")]);
     let wrong = "billing/sorce: an endpoint is 'source' or 'destination'";
@@ -142,12 +142,25 @@ fn an_address_with_a_misspelt_endpoint_is_repeated_and_nothing_of_another_shape_
     ] {
         lab.run(args).exits(1).says(wrong);
     }
-    lab.run(&["plan", "--only", "billing/sorce", "--only", "canaryqx"])
-        .exits(1)
-        .says(&format!("{wrong}; address 2 of --only matches no entry"));
+    for address in ["ordrs", "Ordrs-1/source", "@ordrs_db", "ord?s/*", J9] {
+        let why = |option| format!("address {address} of {option} matches no entry");
+        let [only, resend] = ["--only", "--resend"].map(|it| lab.run(&["plan", it, address]));
+        only.exits(1).says(&why("--only"));
+        resend.exits(1).says(&why("--resend"));
+        lab.run(&["state", "adopt", address, "--yes"])
+            .exits(1)
+            .says(&why("state adopt"));
+        lab.run(&["get", address]).exits(1).says(&why("get"));
+    }
+    // The password of an entry, typed in place of its address.
+    for address in ["canary-1", "@canary-1", "canary-1/source"] {
+        lab.run(&["plan", "--only", "billing/sorce", "--only", address])
+            .exits(1)
+            .says(&format!("{wrong}; address 2 of --only matches no entry"));
+    }
     for address in [
-        "canaryqx",
-        "canaryqx/source",
+        "canaryqx-canaryqx-canaryqx-canaryqx-canaryqx",
+        "canaryqx+source",
         "canaryqx/xyz",
         "canaryqx/X/source",
         "canaryqx/S0URCE",

@@ -193,8 +193,9 @@ pub fn get(context: &Context<'_>, args: &GetArgs) -> Result<u8, OpError> {
     let opened = root.open(&context.unlock(), &context.rules())?;
     let mut passwords = address::passwords(&opened.manifest, &args.address);
     let Some(password) = passwords.next() else {
-        let unmatched = Unmatched::new("get", 1, &args.address);
-        return Err(OpError::unmatched(vec![unmatched]));
+        let mut unmatched = vec![Unmatched::new("get", 1, &args.address)];
+        address::withhold(&mut unmatched, &opened.manifest);
+        return Err(OpError::unmatched(unmatched));
     };
     if !passwords.all(|other| Arc::ptr_eq(other, password)) {
         return Ok(context.conflict("the address matches more than one password; add /source or /destination, or name one credential"));
