@@ -4,9 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::job::{Endpoint, EntryKey};
+use super::job::{Endpoint, EntryKey, JobId};
 use super::manifest::{Assignment, Manifest, is_name};
-use super::redact::{Needles, may_be_secret};
 use super::secret::Secret;
 use super::yaml::nearest;
 
@@ -84,14 +83,17 @@ impl<'a> From<&'a Assignment> for Subject<'a> {
     }
 }
 
+/// Of how many unmatched addresses the meant name is looked for.
+const MOST_SUGGESTED: usize = 3;
+
 /// Marks the subjects that match any of the addresses. Fails with the addresses that match none.
 pub fn find(
     option: &'static str,
     texts: &[String],
     subjects: &[Subject<'_>],
-) -> Result<Vec<bool>, Vec<Unmatched>> {
+) -> Result<Vec<bool>, Vec<String>> {
     let mut marks = vec![false; subjects.len()];
-    let mut unmatched = Vec::new();
+    let mut missed = Vec::new();
     // Thousands of names must not each be compared with every subject.
     let by_name = index(subjects);
     let all: Vec<usize> = (0..subjects.len()).collect();
@@ -107,14 +109,20 @@ pub fn find(
             .filter(|at| address.matches(&subjects[**at]))
             .peekable();
         if found.peek().is_none() {
-            unmatched.push(Unmatched::new(option, number, text));
+            // Each is compared with every name, so not for all of many.
+            let known = subjects.iter().filter(|_| missed.len() < MOST_SUGGESTED);
+            let known = known.filter_map(|subject| match address.kind {
+                AddressKind::Job => subject.name,
+                AddressKind::Credential => subject.credential,
+            });
+            missed.push(unmatched(option, number, text, known));
         }
         found.for_each(|at| marks[*at] = true);
     }
-    if unmatched.is_empty() {
+    if missed.is_empty() {
         Ok(marks)
     } else {
-        Err(unmatched)
+        Err(missed)
     }
 }
 
@@ -160,42 +168,27 @@ pub struct Selection {
     resend: Option<Vec<bool>>,
 }
 
-/// An address that matches no entry, with its number (from 1) on the command line.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Unmatched {
-    pub option: &'static str,
-    pub number: usize,
-    /// `None` if it may be a misplaced secret.
-    pub text: Option<String>,
-    pub is_misspelt: bool,
-}
-
-impl Unmatched {
-    pub fn new(option: &'static str, number: usize, text: &str) -> Self {
-        let is_misspelt = misspelt(text).is_some();
-        let is_shown = is_misspelt || has_shape(text) && !may_be_secret(text);
-        Self {
-            option,
-            number,
-            text: is_shown.then(|| text.to_owned()),
-            is_misspelt,
-        }
+/// Says that an address, of a number (from 1) on the command line, matches no entry, and which of the
+/// `known` names is nearly the same. It is not repeated but as an id: it may be a misplaced secret.
+pub fn unmatched<'a>(
+    option: &str,
+    number: usize,
+    text: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> String {
+    if misspelt(text).is_some() {
+        return format!("{text}: {WRONG_ENDPOINT}");
     }
-}
-
-/// Leaves out the texts that contain a secret of the manifest.
-pub fn withhold(unmatched: &mut [Unmatched], manifest: &Manifest) {
-    let secrets = Needles::new(manifest.secrets());
-    for address in unmatched {
-        address.text.take_if(|text| secrets.occur_in(text));
-    }
-}
-
-/// Returns whether a text is an address in form: a name, with or without one of the endpoints.
-fn has_shape(text: &str) -> bool {
     let address = Address::parse(text);
-    let is_endpoint = |text| text == "*" || Endpoint::ALL.iter().any(|it| it.as_str() == text);
-    is_name(&address.name.replace(['*', '?'], "x")) && address.endpoint.is_none_or(is_endpoint)
+    let is_endpoint = |text| Endpoint::ALL.iter().any(|it| it.as_str() == text);
+    let is_id = JobId::is_usual_shape(address.name) && address.endpoint.is_none_or(is_endpoint);
+    let named = match is_id {
+        true => text.to_owned(),
+        false => number.to_string(),
+    };
+    let meant = nearest(known, address.name);
+    let meant = meant.map_or_else(String::new, |name| format!("; did you mean {name}?"));
+    format!("address {named} of {option} matches no entry{meant}")
 }
 
 pub const WRONG_ENDPOINT: &str = "an endpoint is 'source' or 'destination'";
@@ -217,7 +210,7 @@ impl Selection {
         manifest: &Manifest,
         only: &[String],
         resend: &[String],
-    ) -> Result<Self, Vec<Unmatched>> {
+    ) -> Result<Self, Vec<String>> {
         if only.is_empty() && resend.is_empty() {
             return Ok(Self::default());
         }
@@ -238,7 +231,6 @@ impl Selection {
         if unmatched.is_empty() {
             Ok(selection)
         } else {
-            withhold(&mut unmatched, manifest);
             Err(unmatched)
         }
     }

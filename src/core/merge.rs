@@ -12,7 +12,7 @@ use std::collections::{HashMap, HashSet};
 pub use content::SECTIONS;
 use content::{Content, Leaf};
 
-use super::address::{Address, Unmatched, withhold};
+use super::address::{Address, unmatched};
 use super::failure::{ErrorClass, Failure};
 use super::fingerprint::{KeyId, Scope, Tagger};
 use super::job::Endpoint;
@@ -77,7 +77,7 @@ pub struct Merged<'m> {
     pub has_base: bool,
     pub lines: Vec<MergeLine>,
     /// Addresses that match no difference.
-    pub unmatched: Vec<Unmatched>,
+    pub unmatched: Vec<String>,
     /// Whether an address of each flag names the same.
     pub is_contradictory: bool,
 }
@@ -146,15 +146,11 @@ impl<'m> Versions<'m> {
         let sides = self.sides.map(|side| Content::of(side.manifest));
         let base = base.map(|base| Content::of(base.manifest));
         let content = merging.content([&base.unwrap_or_default(), &sides[0], &sides[1]]);
-        let mut unmatched = merging.unmatched();
-        for version in self.sides.iter().chain(&self.base) {
-            withhold(&mut unmatched, version.manifest);
-        }
         Ok(Merged {
             content,
             sides,
             sealed,
-            unmatched,
+            unmatched: merging.unmatched(),
             doubts: merging.doubts,
             has_base: merging.has_base,
             lines: merging.lines,
@@ -357,14 +353,14 @@ impl Merging<'_> {
         found
     }
 
-    fn unmatched(&self) -> Vec<Unmatched> {
+    fn unmatched(&self) -> Vec<String> {
         let flags = FLAGS.iter().zip(self.named).zip(&self.used);
         let all = flags.flat_map(|((flag, texts), used)| {
             let numbered = texts.iter().zip(1..).zip(used);
             numbered.map(move |((text, number), used)| (flag, number, text, used))
         });
         all.filter(|(.., is_used)| !**is_used)
-            .map(|(flag, number, text, _)| Unmatched::new(flag, number, text))
+            .map(|(flag, number, text, _)| unmatched(flag, number, text, std::iter::empty()))
             .collect()
     }
 

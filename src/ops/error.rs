@@ -10,7 +10,6 @@ use thiserror::Error;
 
 use crate::age_file::AgeError;
 use crate::authoring::NotRewritten;
-use crate::core::address::{Unmatched, WRONG_ENDPOINT};
 use crate::core::fingerprint::{KeyId, Scope};
 use crate::core::problem::{Problem, counted};
 use crate::core::report::Signal;
@@ -182,19 +181,11 @@ impl OpError {
         .into()
     }
 
-    /// Addresses that match no entry; those that may be secrets by their place on the command line.
-    pub fn unmatched(addresses: Vec<Unmatched>) -> Self {
-        let parts = addresses.iter().map(|address| match &address.text {
-            Some(text) if address.is_misspelt => format!("{text}: {WRONG_ENDPOINT}"),
-            Some(text) => format!("address {text} of {} matches no entry", address.option),
-            None => format!(
-                "address {} of {} matches no entry",
-                address.number, address.option
-            ),
-        });
+    /// Addresses that match no entry, as [`address::unmatched`] says it.
+    pub fn unmatched(addresses: Vec<String>) -> Self {
         Failure::new(
             "drspass::address::unmatched",
-            parts.collect::<Vec<_>>().join("; "),
+            addresses.join("; "),
             "Nothing was sent or changed. An address is a job's id or name, with /source or /destination for one endpoint, or @CREDENTIAL; 'drspass show' lists them.",
         )
         .into()

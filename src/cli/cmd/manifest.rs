@@ -15,7 +15,7 @@ use crate::cli::exit;
 use crate::cli::login;
 use crate::cli::prompt;
 use crate::cli::shell;
-use crate::core::address::{self, Unmatched};
+use crate::core::address::{self, Subject};
 use crate::core::index;
 use crate::core::problem::Problem;
 use crate::core::report::RekeyPlan;
@@ -193,9 +193,10 @@ pub fn get(context: &Context<'_>, args: &GetArgs) -> Result<u8, OpError> {
     let opened = root.open(&context.unlock(), &context.rules())?;
     let mut passwords = address::passwords(&opened.manifest, &args.address);
     let Some(password) = passwords.next() else {
-        let mut unmatched = vec![Unmatched::new("get", 1, &args.address)];
-        address::withhold(&mut unmatched, &opened.manifest);
-        return Err(OpError::unmatched(unmatched));
+        let known = opened.manifest.assignments().iter().map(Subject::from);
+        let known = known.filter_map(|it| it.name);
+        let unmatched = address::unmatched("get", 1, &args.address, known);
+        return Err(OpError::unmatched(vec![unmatched]));
     };
     if !passwords.all(|other| Arc::ptr_eq(other, password)) {
         return Ok(context.conflict("the address matches more than one password; add /source or /destination, or name one credential"));

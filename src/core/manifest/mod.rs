@@ -160,13 +160,6 @@ impl Manifest {
         &self.credentials
     }
 
-    /// Returns every secret value; a shared one several times.
-    pub fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        let values = self.assignments.iter().flat_map(Assignment::values);
-        let shared = self.credentials.iter().map(|it| &*it.password);
-        values.map(|(_, value)| value).chain(shared)
-    }
-
     /// Returns all jobs in the order of the document, including those without an endpoint.
     pub fn jobs(&self) -> &[Job] {
         &self.jobs

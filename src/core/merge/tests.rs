@@ -183,7 +183,7 @@ fn doubted(
     let named = named.map(texts);
     let merged = versions.merge(&expected, [&named[0], &named[1]]);
     let merged = merged.map_err(|failure| failure.to_string())?;
-    assert_eq!(merged.unmatched, []);
+    assert!(merged.unmatched.is_empty());
     Ok(lines(&merged))
 }
 
@@ -330,9 +330,9 @@ fn an_address_that_matches_no_difference_and_one_of_both_flags_are_reported() {
     };
     let named = [&["*", "@db", "recipients"][..], &["none/source"]].map(texts);
     let merged = versions.merge(&[], [&named[0], &named[1]]).unwrap();
-    let unmatched = merged.unmatched.iter().map(|it| (it.option, it.number));
-    let unmatched: Vec<_> = unmatched.collect();
-    assert_eq!(unmatched, [("--ours", 2), ("--ours", 3), ("--theirs", 1)]);
+    let expected = [("--ours", 2), ("--ours", 3), ("--theirs", 1)];
+    let expected = expected.map(|(flag, at)| format!("address {at} of {flag} matches no entry"));
+    assert_eq!(merged.unmatched, expected);
     assert!(!merged.is_contradictory);
     let exact = &format!("{J1}/source")[..];
     for (ours, theirs, is_contradictory, line) in [

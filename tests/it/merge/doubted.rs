@@ -252,7 +252,7 @@ fn readers_whom_both_sides_added_are_chosen_and_then_rekeyed() {
     // No wildcard chooses who can read.
     lab.run(&["merge", "--yes", "--theirs", "*"])
         .exits(1)
-        .says("address * of --theirs matches no entry");
+        .says("address 1 of --theirs matches no entry");
     lab.run(&["merge", "--yes", "--ours", "recipients"])
         .exits(0);
     lab.list_recipients(&[&own, &other, ssh]);
@@ -362,5 +362,5 @@ fn a_doubted_side_gives_no_name_to_what_is_taken() {
     git(&lab, &["merge", "--quiet", "attack"]).exits(1);
     lab.run(&["merge", "--yes", "--theirs", "spare/source"])
         .exits(1)
-        .says("address spare/source of --theirs matches no entry");
+        .says("address 1 of --theirs matches no entry");
 }

@@ -116,8 +116,8 @@ fn an_invalid_command_line_is_64_and_an_address_of_nothing_is_1() {
     lab.run(&["merge", "billing"]).exits(64);
     lab.run(&["merge", "--ours", "audit", "orders/sorce", "--theirs", "@*"])
         .exits(1)
-        .says("address audit of --ours matches no entry; orders/sorce: an endpoint is")
-        .says("address @* of --theirs matches no entry");
+        .says("address 1 of --ours matches no entry; orders/sorce: an endpoint is")
+        .says("address 1 of --theirs matches no entry");
     assert_eq!(files(&lab), before);
 }
 
