@@ -72,7 +72,9 @@ pub fn sim(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
          export DRSPASS_IDENTITY=\"$PWD/key.txt\"\n\
          \n\
          To change the password in the source database of a job:\n\
-         curl -sS --fail-with-body -H 'X-Sim-Admin: {admin}' {url}/sim/jobs/{job}/real-password \\\n\
+         ADMIN={admin}\n\
+         JOB={url}/sim/jobs/{job}\n\
+         curl -sS --fail-with-body -H \"X-Sim-Admin: $ADMIN\" \"$JOB/real-password\" \\\n\
          \x20 -d '{{\"endpoint\": \"source\", \"password\": \"made-up\"}}'\n\
          \n\
          admin token: {admin}\n\

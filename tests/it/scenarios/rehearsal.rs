@@ -41,7 +41,8 @@ impl Rehearsal {
         Self { lab, sim }
     }
 
-    pub(super) fn shown(&self) -> &(String, Value) {
+    /// The call that it shows, as it is pasted into a shell.
+    pub(super) fn shown(&self) -> &str {
         &self.sim.shown
     }
 

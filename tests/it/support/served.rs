@@ -30,8 +30,8 @@ pub(crate) struct Served {
     pub(crate) token: String,
     pub(crate) project: String,
     admin: String,
-    /// The call that it shows: path and body.
-    pub(crate) shown: (String, Value),
+    /// The call that it shows, as it is pasted into a shell.
+    pub(crate) shown: String,
 }
 
 impl Served {
@@ -49,21 +49,23 @@ impl Served {
         let mut running = Running(child.expect("the binary starts"));
         let stdout = running.0.stdout.take().expect("a pipe");
         let mut stdout = BufReader::new(stdout).lines();
+        let mut said = Vec::new();
         let mut value = |start: &str| {
             let mut lines = stdout.by_ref().map_while(Result::ok);
-            let line = lines.find_map(|line| Some(line.trim().strip_prefix(start)?.to_owned()));
+            let line = lines.find_map(|line| {
+                said.push(line.clone());
+                Some(line.trim().strip_prefix(start)?.to_owned())
+            });
             line.unwrap_or_else(|| panic!("it says no {start:?}"))
         };
         let url = value("A simulated DRS service listens at ");
         let token = value("export OS_TOKEN=");
         let project = value("drspass init -i key.txt --project-id ");
         let project = project.trim_end_matches(" \\").to_owned();
-        let call = value("curl -sS --fail-with-body -H ");
-        let path = &call[call.find("/sim/").expect("a path")..];
-        let body = value("-d ");
-        let body = serde_json::from_str(body.trim_matches('\'')).expect("JSON");
-        let shown = (path.trim_end_matches(" \\").to_owned(), body);
         let admin = value("admin token: ");
+        let lines = said.iter().skip_while(|line| !line.starts_with("ADMIN="));
+        let lines = lines.take_while(|line| !line.is_empty());
+        let shown = lines.map(|line| format!("{line}\n")).collect();
         Self {
             running,
             stdout,
