@@ -63,6 +63,10 @@ fn route(shared: &Shared, request: &ServiceRequest) -> SimAnswer {
             shared.inject(FaultQueue::Changes, fault);
             Ok(done())
         }
+        ("DELETE", ["faults"]) => {
+            shared.disarm();
+            Ok(done())
+        }
         ("POST", ["holds"]) => {
             let asked: HoldsQuestion = read(request)?;
             let state = shared.lock();

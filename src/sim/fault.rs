@@ -336,6 +336,10 @@ impl ArmedFaults {
         self.armed.push((fault, left));
     }
 
+    pub fn disarm(&mut self) {
+        self.armed.clear();
+    }
+
     /// Returns the faults that strike the next request, which is this call with these entries.
     pub fn strike(
         &mut self,

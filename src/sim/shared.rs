@@ -76,6 +76,11 @@ impl Shared {
         self.lock().faults[queue as usize].inject(fault);
     }
 
+    /// Takes back all faults; what they count goes on.
+    pub fn disarm(&self) {
+        self.lock().faults.iter_mut().for_each(ArmedFaults::disarm);
+    }
+
     /// Changes a job; returns `None` if there is no such job.
     pub fn change<T>(&self, job: &str, act: impl FnOnce(&mut SimJob, Instant) -> T) -> Option<T> {
         let now = Instant::now();

@@ -446,6 +446,22 @@ fn the_call_that_a_simulator_shows_works_with_its_scenario() {
 }
 
 #[test]
+fn faults_of_a_scenario_and_later_ones_are_removed_by_one_call() {
+    let mut rehearsal = Rehearsal::of("one-refused.yaml");
+    let entries = [
+        (FIRST, "source", "canary-1"),
+        (SECOND, "source", "canary-2"),
+    ];
+    rehearsal.lab.passwords(&entries);
+    let more = json!({"on": "always", "kind": "busy"});
+    for (method, body) in [("POST", &more), ("DELETE", &Value::Null)] {
+        let answer = rehearsal.ask(method, "/sim/faults", body);
+        assert_eq!(answer, json!({}), "{method}");
+    }
+    rehearsal.apply(&[]).exits(0).says("Result: 2 applied");
+}
+
+#[test]
 fn staging_has_another_project_with_some_of_the_jobs() {
     let rehearsal = Rehearsal::of("staging.yaml");
     let run = rehearsal.run(&["jobs"]).exits(0);

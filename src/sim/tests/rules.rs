@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::super::{Completion, EndpointSpec, scenario};
+use super::super::{Completion, EndpointSpec, Fault, FaultKind, scenario};
 use super::*;
 
 #[test]
@@ -260,6 +260,32 @@ fn admin_calls_need_their_own_token() {
     assert_eq!(bad.status, 400);
     assert!(!String::from_utf8(bad.body).unwrap().contains("canary"));
     assert_eq!(put(&sim, &[(JOB, "so", "x")]).status, 429);
+}
+
+#[test]
+fn one_call_removes_the_faults_of_all_queues() {
+    let sim = simulator();
+    let fault = || Fault::always(FaultKind::Throttled { retry_after: None });
+    sim.inject(fault());
+    sim.inject_login(fault());
+    assert!(sim.inject_query(None, fault()));
+    let statuses = || query(&sim, &json!({"jobs": [JOB]})).status;
+    assert_eq!(
+        (put(&sim, &[(JOB, "so", "x")]).status, statuses()),
+        (429, 429)
+    );
+    let log_in = || {
+        send(&sim, "POST /v3/auth/tokens", &[], "{}")
+            .unwrap()
+            .status
+    };
+    assert_eq!(log_in(), 429);
+    assert_eq!(admin(&sim, "DELETE /sim/faults", &json!(null)).status, 200);
+    assert_eq!(
+        (put(&sim, &[(JOB, "so", "x")]).status, statuses()),
+        (200, 200)
+    );
+    assert_ne!(log_in(), 429);
 }
 
 #[test]
