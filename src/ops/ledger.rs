@@ -1,13 +1,13 @@
 //! The `state` commands: read the state, and change it without an apply.
 
+mod recover;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use jiff::Timestamp;
 
 use super::apply::turn::{check_free, check_recent, held, holder_of};
 use super::compare::{self, Comparison, lock_holder, no_state, notes_of, work_note};
-use super::error::Failure;
 use super::root::{Opened, Root, Unlock, UserRules};
 use super::{OpError, Runtime};
 use crate::core::address::{self, Selection, Subject};
@@ -19,10 +19,9 @@ use crate::core::report::{LedgerReport, MovedState, PlanNote};
 use crate::core::rotation::RotationReport;
 use crate::core::state::{CopiedFrom, Holder, Lineage, RunId, State};
 use crate::store::{
-    JournalLeft, LockGuard, Recovery, StateSnapshot, StateVersion, Store, StoreError, StoreKeys,
+    JournalLeft, LockGuard, StateSnapshot, StateVersion, Store, StoreError, StoreKeys,
     StoredState,
 };
-use crate::sys::files;
 
 /// Reads the state file without a key, so nothing is authenticated. Returns a plan's notes as
 /// well, and whether there are answers next to the state that are not included.
@@ -431,108 +430,6 @@ impl<'a> LockedLedger<'a> {
                 Err(OpError::unfit(what, "Nothing was changed."))
             }
         }
-    }
-
-    /// Folds a recovery file back. It replaces the very state that it continues; with any other
-    /// state, or none, its entries are marked to be sent again.
-    pub fn recover(&self, file: &Path) -> Result<LedgerChange, OpError> {
-        let store = &self.root.store;
-        let path = self.root.resolve(file);
-        let bytes = files::read_unlinked(&path).map_err(OpError::read(file))?;
-        let recovery = Recovery::parse(&bytes, &self.keys.state).map_err(|why| {
-            Failure::new(
-                "drspass::state::recovery",
-                format!("{} is not a recovery file of this state: {why}", file.display()),
-                "Nothing was changed. Give the file that the apply printed; it is made for this manifest's key.",
-            )
-        })?;
-        if recovery.state.scope != self.opened.sealed.scope {
-            return Err(OpError::other_scope(&recovery.state.scope));
-        }
-        if store.branch().is_some() {
-            let snapshot = store.read_alone(&self.keys)?;
-            // The state that is replaced is the one that no other run holds.
-            store.ask_briefly(true);
-            let ended = recovery.state.holder.as_ref().map(|holder| &holder.id);
-            if holder_of(&snapshot).map(|holder| &holder.id) != ended {
-                check_free(self.root, &snapshot)?;
-            }
-        }
-        let version = store.version()?;
-        let what = "recovered; the file can be removed";
-        if recovery.continues(&version) {
-            let Recovery { sent, state, .. } = recovery;
-            return self.save(what, state, &version, &sent, Store::end_journal);
-        }
-        if store.holds(&self.keys, &recovery.state)? {
-            // The commit had come through after all, and only its report had not.
-            let serial = recovery.state.serial.saturating_add(1);
-            return Ok(self.changed(what, &recovery.sent, serial));
-        }
-        self.doubt(recovery, file)
-    }
-
-    /// Marks the entries of a recovery file to be sent again in a state that it does not
-    /// continue.
-    fn doubt(&self, recovery: Recovery, file: &Path) -> Result<LedgerChange, OpError> {
-        let store = &self.root.store;
-        // A journal of this state is folded in; one of another run proves nothing here, and is
-        // renamed once the marks are saved.
-        let (snapshot, is_foreign) = match store.read(&self.keys) {
-            Err(StoreError::ForeignJournal { .. }) => (store.read_alone(&self.keys)?, true),
-            read => (read?, false),
-        };
-        let version = snapshot.version.clone();
-        let current = trusted(self.root, &self.opened, snapshot)?;
-        if let Some(state) = &current
-            && state.lineage != recovery.state.lineage
-        {
-            return Err(OpError::unfit(
-                format!(
-                    "{} does not belong to the history of this state",
-                    file.display()
-                ),
-                "Nothing was changed. Give the file that the apply on this state printed.",
-            ));
-        }
-        // Only a state that continued after the run knows everything before it.
-        let knows_before = !is_foreign
-            && current
-                .as_ref()
-                .is_some_and(|state| state.serial > recovery.state.serial);
-        let mut state = current.unwrap_or_else(|| self.new_state());
-        if recovery.state.highest > state.highest {
-            // The run did apply that manifest, so its revision is used.
-            state.revision = recovery.state.revision;
-            state.manifest.clone_from(&recovery.state.manifest);
-            state.highest = recovery.state.highest;
-        }
-        let doubted: BTreeSet<EntryKey> = if knows_before {
-            recovery.sent.into_iter().collect()
-        } else {
-            let known = state.entries.keys().chain(recovery.state.entries.keys());
-            known.cloned().collect()
-        };
-        let run = RunId::new((self.runtime.unique)());
-        for key in &doubted {
-            let tried = recovery
-                .state
-                .entries
-                .get(key)
-                .or_else(|| state.entries.get(key))
-                .cloned();
-            if let Some(tried) = tried {
-                state.doubt(key, &tried, self.now, &run);
-            }
-        }
-        let end_journal: JournalEnd = match is_foreign {
-            true => Store::set_aside_journal,
-            false => Store::end_journal,
-        };
-        let what =
-            "marked to be sent again, since the state is not the one that the file continues";
-        let entries: Vec<EntryKey> = doubted.into_iter().collect();
-        self.save(what, state, &version, &entries, end_journal)
     }
 
     /// Returns the trusted state and its version, once a cut-off apply's answers are saved.

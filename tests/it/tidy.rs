@@ -305,7 +305,7 @@ fn the_name_of_a_type_is_used_once() {
 /// them without a reason.
 const MAX_FUNCTION: usize = 100;
 const MAX_LINES: usize = 45_960;
-const MAX_FILES: usize = 174;
+const MAX_FILES: usize = 175;
 const MAX_DOC_PERCENT: usize = 8;
 
 #[test]
