@@ -81,19 +81,23 @@ pub struct Holder {
     pub renewed: Timestamp,
 }
 
+/// Returns a time as people read it.
+pub fn minute(at: Timestamp) -> String {
+    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let clean = |text: &str| match ForeignText::clean(text) {
             Some(text) => text.as_str().to_owned(),
             None => "?".to_owned(),
         };
-        let minute = |time: &Timestamp| time.strftime("%Y-%m-%d %H:%M UTC").to_string();
         let (id, command) = (clean(self.id.as_str()), clean(&self.command));
         write!(f, "run {id} ({command}")?;
         if let Some(who) = &self.who {
             write!(f, " by {}", clean(who))?;
         }
-        let (since, renewed) = (minute(&self.since), minute(&self.renewed));
+        let (since, renewed) = (minute(self.since), minute(self.renewed));
         let host = clean(&self.host);
         write!(f, " on {host}) since {since}, last sign {renewed}")?;
         match &self.run_url {

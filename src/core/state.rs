@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{Field, Fingerprint, KeyId, Scope};
 use super::job::{Endpoint, EntryKey, JobId};
-pub use super::lineage::{CopiedFrom, Holder, Lineage, ManifestDigest, RunId};
+pub use super::lineage::{CopiedFrom, Holder, Lineage, ManifestDigest, RunId, minute};
 use super::outcome::{Doubt, Outcome, RefusalKind};
 use super::redact::{ReportedName, Token};
 

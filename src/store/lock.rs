@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{PAUSE, Store, StoreError};
 use crate::core::failure::Failure;
+use crate::core::state::minute;
 use crate::sys::{files, testpoint};
 
 const LOCK: &str = ".lock";
@@ -150,7 +151,7 @@ impl fmt::Display for LockInfo {
             self.pid,
             clean(&self.host),
             clean(&self.command),
-            self.since
+            minute(self.since)
         )
     }
 }

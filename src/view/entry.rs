@@ -11,7 +11,7 @@ use crate::core::outcome::{BlockReason, NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::plan::{PlanEntry, Reason};
 use crate::core::redact::{ForeignText, Token};
 use crate::core::report::{ApplyReport, PlanReport, RetryJobsResult, Signal, StateSaved, Totals};
-use crate::core::state::{Rollback, ValueOrigin};
+use crate::core::state::{Rollback, ValueOrigin, minute};
 use crate::core::status::{JobStatus, ReportedStatus, StatusKind};
 
 /// The most entries no longer listed that are named.
@@ -323,10 +323,6 @@ pub const fn set_word(origin: ValueOrigin) -> &'static str {
         ValueOrigin::Sent => "set",
         ValueOrigin::Adopted => "adopted",
     }
-}
-
-pub fn minute(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }
 
 /// Says when a password was set or adopted.

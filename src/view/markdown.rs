@@ -16,13 +16,13 @@ use std::fmt::Write as _;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::entry::{
-    JobLine, OutcomeLine, PlanLine, Rank, apply_notes, counted, minute, numbers, plan_notes,
-    rollback_words,
+    JobLine, OutcomeLine, PlanLine, Rank, apply_notes, counted, numbers, plan_notes, rollback_words,
 };
 use super::json_v1::ErrorOut;
 use crate::core::job::some_of;
 use crate::core::redact::is_unfit;
 use crate::core::report::{ApplyReport, PlanReport, StateSaved};
+use crate::core::state::minute;
 
 /// The most bytes of a document: GitHub takes 65,536 characters in a comment, and a bot may have
 /// something to add.
