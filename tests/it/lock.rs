@@ -29,8 +29,12 @@ fn the_second_of_two_applies_is_turned_away_and_nothing_is_sent_twice() {
         command.env_remove("DRSPASS_IDENTITY");
         lab.run_command(command).exits(0).says("not authenticated")
     };
-    without_key(&["state", "list"]).says("outcome unknown");
-    without_key(&["lock", "show"]).says("is held by process");
+    without_key(&["state", "list"])
+        .says("outcome unknown")
+        .says("with ids, as names need the key;");
+    without_key(&["lock", "show"])
+        .says("is held by process")
+        .says(" UTC (not authenticated)");
 
     lab.sim.release();
     lab.wait(first).exits(0);
