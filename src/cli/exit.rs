@@ -24,7 +24,7 @@ codes! {
     INCOMPLETE = 3, "incomplete: some entries were applied, others were refused, skipped or not sent, and no outcome is unknown; or a job that `--retry-jobs` retried did not recover in time";
     IN_DOUBT = 4, "the outcome of at least one entry is unknown; plan and apply again";
     STALE_PLAN = 5, "the saved plan is stale, expired, altered or does not match";
-    LOCKED = 6, "locked by another process, or the state or the manifest changed before anything was sent; run the same command again";
+    LOCKED = 6, "locked by another process or run, or the state or the manifest changed before anything was sent; run the same command again";
     NOT_APPROVED = 7, "not approved: declined, no terminal to ask on, a limit exceeded, recipients changed, or passwords older than `--max-age`";
     UNSAVED = 8, "sent, but the state could not be saved; the message names the recovery file, or says why there is none";
     USAGE = 64, "invalid command line";

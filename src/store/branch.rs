@@ -274,6 +274,7 @@ impl Branch {
 
     fn changed(&self) -> StoreError {
         StoreError::Changed {
+            writer: "run",
             place: self.place.to_string(),
             help: "Nothing was sent. Run the same command again.",
         }

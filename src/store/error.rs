@@ -43,9 +43,11 @@ pub enum StoreError {
         )
     )]
     Locked { path: PathBuf, holder: String },
-    #[error("another process changed {place} while this run was at work")]
+    #[error("another {writer} changed {place} while this run was at work")]
     #[diagnostic(code(drspass::state::changed))]
     Changed {
+        /// A process of this machine, or a run on any.
+        writer: &'static str,
         place: String,
         #[help]
         help: &'static str,

@@ -524,6 +524,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         if self.version()? != *expected {
             return Err(StoreError::Changed {
+                writer: "process",
                 place: path.display().to_string(),
                 help: "Nothing was sent. Something writes the file without taking the lock, such as a git checkout. Run the command again when it is done.",
             });
