@@ -54,6 +54,13 @@ impl Failure {
         Self { class, ..self }
     }
 
+    pub fn with_help(self, help: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            help: help.into(),
+            ..self
+        }
+    }
+
     pub fn listing(self, problems: Vec<Problem>) -> Self {
         Self { problems, ..self }
     }

@@ -262,7 +262,7 @@ impl Branch {
             }
             Pushed::Changed => return Err(self.changed()),
             Pushed::Refused(failure) => return Err(failure.into()),
-            Pushed::Unknown(failure) => return Err(self.unknown(state, failure).into()),
+            Pushed::Unknown(failure) => return Err(Self::unknown(state, failure).into()),
         }
         testpoint::reach("place.after_push");
         // They are in the state now; one that stays behind is skipped.
@@ -280,12 +280,9 @@ impl Branch {
         }
     }
 
-    fn unknown(&self, state: &State, cause: Failure) -> Failure {
-        let message = format!(
-            "it is unknown whether the state was written to {}",
-            self.place
-        );
-        let help = match &state.holder {
+    /// Returns the cause with the help for this run.
+    fn unknown(state: &State, cause: Failure) -> Failure {
+        cause.with_help(match &state.holder {
             Some(holder) => format!(
                 "Nothing was sent; entries may be marked, and run {id} may hold the lock: 'drspass lock release {id}'.",
                 id = holder.id
@@ -293,8 +290,7 @@ impl Branch {
             None => {
                 "Nothing was sent. Run 'drspass plan', which shows the state as it is.".to_owned()
             }
-        };
-        Failure::new("drspass::place::unknown", message, help).because(cause)
+        })
     }
 
     pub fn lease(&self) -> Result<Arc<Lease>, StoreError> {

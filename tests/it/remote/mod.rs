@@ -38,7 +38,7 @@ pub(crate) enum Transport {
 /// A repository with a branch `main`, and a clone of it.
 pub(crate) struct Yard {
     dir: TempDir,
-    server: Backend,
+    pub(crate) server: Backend,
     /// What the adapter gets from the environment beside a home and programs.
     vars: Vec<(String, String)>,
     origin: String,

@@ -5,10 +5,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
 
+use drspass::core::failure::with_causes;
 use drspass::core::outcome::Doubt;
 use drspass::core::place::{Floor, Place as Named};
 use drspass::store::branch::PlaceAccess;
+use drspass::store::remote::GitAccess;
+
+use miette::Diagnostic as _;
 
 use super::*;
 use crate::remote::{Transport, Yard};
@@ -38,6 +44,30 @@ fn a_branch_keeps_the_contract_on_a_hostile_machine() {
             }
         });
     }
+}
+
+#[test]
+fn a_write_without_an_answer_is_said_once_with_the_lock_that_may_be_left() {
+    let yard = Yard::new(Transport::Http);
+    let mut access = yard.access();
+    access.limits.settle = Duration::from_millis(200);
+    let store = store_through(&yard, access);
+    let mut state = new_state();
+    let version = store.create(&keys(), &mut state).unwrap();
+    let guard = store.lock(&info()).unwrap();
+    state.holder = store.holder(&info(), &run("run-1"));
+    yard.server.is_mute.store(true, Ordering::SeqCst);
+    let error = store.commit(&guard, &keys(), &mut state, &version);
+    let error = error.unwrap_err();
+    let said = with_causes(&error);
+    let place = format!("git:origin/{BRANCH}");
+    assert!(
+        said.starts_with(&format!("cannot find out whether {place} was changed: ")),
+        "{said}"
+    );
+    assert_eq!(said.matches(&place).count(), 1, "{said}");
+    let help = error.help().unwrap().to_string();
+    assert!(help.contains("'drspass lock release run-1'"), "{help}");
 }
 
 /// What a program of someone else would leave.
@@ -87,9 +117,13 @@ fn place_in(yard: Yard) -> Place {
 }
 
 fn store_in(yard: &Yard) -> Store {
+    store_through(yard, yard.access())
+}
+
+fn store_through(yard: &Yard, git: GitAccess) -> Store {
     let named = Named::parse(&format!("git:origin/{BRANCH}")).unwrap();
     let access = PlaceAccess {
-        git: Arc::new(yard.access()),
+        git: Arc::new(git),
         who: Some("somebody".to_owned()),
         host: "here".to_owned(),
         run_url: None,
