@@ -232,6 +232,16 @@ pub enum Signal {
     Terminate,
 }
 
+impl Signal {
+    /// Says what it did to a run.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Interrupt => "interrupted",
+            Self::Terminate => "terminated by a signal",
+        }
+    }
+}
+
 #[derive(Clone, Debug, Default)]
 pub struct ApplyReport {
     pub entries: Vec<(String, Outcome)>,

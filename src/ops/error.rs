@@ -73,7 +73,7 @@ pub enum OpError {
     #[error("Cancelled. {0}")]
     #[diagnostic(code(drspass::interrupted), severity(Advice))]
     Cancelled(&'static str),
-    #[error("the run was {}", match signal { Signal::Interrupt => "interrupted", Signal::Terminate => "terminated by a signal" })]
+    #[error("the run was {}", signal.word())]
     #[diagnostic(
         code(drspass::interrupted),
         help("Nothing was sent, and the manifest is unchanged.")

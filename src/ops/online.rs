@@ -4,8 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
+use tokio::time::timeout;
 
 use super::OpError;
 use super::root::Opened;
@@ -16,19 +18,25 @@ use crate::core::inventory::JobFilter;
 use crate::core::job::{EntryKey, JobId, some_of};
 use crate::core::manifest::{Assignment, Manifest};
 use crate::core::redact::ForeignText;
-use crate::core::report::JobsReport;
+use crate::core::report::{JobsReport, Signal};
 use crate::core::status::{Blocked, JobStatus, ReportedJob, UnknownStates, blocked};
 pub use crate::sys::signals::HangUp;
 use crate::sys::signals::{Signals, leave_signals};
 
-pub struct Online {
-    pub runtime: Runtime,
+/// A runtime, and the signals that end what it waits for. Once there is one, they have no other
+/// effect.
+pub struct Waiter {
+    pub(super) runtime: Runtime,
     pub(super) signals: Signals,
+}
+
+pub struct Online {
+    pub(super) waiter: Waiter,
     pub client: Arc<Client>,
 }
 
-impl Online {
-    pub fn new(client: Client, hang_up: HangUp) -> Result<Self, OpError> {
+impl Waiter {
+    pub fn new(hang_up: HangUp) -> Result<Self, OpError> {
         // One thread is enough: it waits for the network nearly all the time.
         let runtime = Builder::new_current_thread()
             .enable_all()
@@ -40,9 +48,31 @@ impl Online {
             let _inside = runtime.enter();
             Signals::listen(hang_up).map_err(OpError::runtime)?
         };
+        Ok(Self { runtime, signals })
+    }
+
+    /// Returns a signal that has arrived, at the latest after this time.
+    pub fn signal_within(&mut self, time: Duration) -> Option<Signal> {
+        let (runtime, signals) = (&self.runtime, &mut self.signals);
+        runtime.block_on(async {
+            let arrived = signals.arrived().await;
+            match arrived {
+                None if !time.is_zero() => timeout(time, signals.next()).await.ok(),
+                arrived => arrived,
+            }
+        })
+    }
+}
+
+impl Online {
+    pub fn new(client: Client, hang_up: HangUp) -> Result<Self, OpError> {
+        Self::with(client, None, hang_up)
+    }
+
+    /// As [`Online::new`], with the runtime of an earlier wait if there was one.
+    pub fn with(client: Client, waiter: Option<Waiter>, hang_up: HangUp) -> Result<Self, OpError> {
         Ok(Self {
-            runtime,
-            signals,
+            waiter: waiter.map_or_else(|| Waiter::new(hang_up), Ok)?,
             client: Arc::new(client),
         })
     }
@@ -59,8 +89,8 @@ impl Online {
         question: impl FnOnce(Arc<Client>) -> F,
     ) -> Result<F::Output, OpError> {
         let question = question(Arc::clone(&self.client));
-        let signals = &mut self.signals;
-        self.runtime.block_on(async {
+        let Waiter { runtime, signals } = &mut self.waiter;
+        runtime.block_on(async {
             tokio::select! {
                 biased;
                 signal = signals.next() => Err(OpError::Interrupted { signal }),
@@ -80,7 +110,7 @@ impl Online {
 
     /// Drops the runtime without waiting for anything in flight, such as a name lookup.
     pub fn leave(self) {
-        self.runtime.shutdown_background();
+        self.waiter.runtime.shutdown_background();
     }
 }
 

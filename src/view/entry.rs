@@ -10,7 +10,7 @@ use crate::core::job::some_of;
 use crate::core::outcome::{BlockReason, NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::plan::{PlanEntry, Reason};
 use crate::core::redact::{ForeignText, Token};
-use crate::core::report::{ApplyReport, PlanReport, RetryJobsResult, Signal, StateSaved, Totals};
+use crate::core::report::{ApplyReport, PlanReport, RetryJobsResult, StateSaved, Totals};
 use crate::core::state::{Rollback, ValueOrigin, minute};
 use crate::core::status::{JobStatus, ReportedStatus, StatusKind};
 
@@ -436,10 +436,7 @@ pub fn apply_notes(report: &ApplyReport) -> Vec<String> {
     notes.extend(not_retried_words(report));
     notes.extend(saved_notes(&report.saved));
     if let Some(signal) = report.interrupted {
-        let word = match signal {
-            Signal::Interrupt => "interrupted",
-            Signal::Terminate => "terminated by a signal",
-        };
+        let word = signal.word();
         notes.push(format!(
             "the run was {word} and sent nothing new from then on"
         ));

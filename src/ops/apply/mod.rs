@@ -136,7 +136,8 @@ pub fn apply(
     }
     let keys = root.store_keys(&opened, rules)?;
     let guard = root.lock(&opened.sealed, &opened.digest, &context.lock)?;
-    let snapshot = turn::wait(root, &opened.sealed, &keys, options.lock_timeout, context)?;
+    let (snapshot, waiter) =
+        turn::wait(root, &opened.sealed, &keys, options.lock_timeout, context)?;
     let mut notes = compare::notes_of(root, &opened, &snapshot, None)?;
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     let is_unsaved = snapshot.is_unsaved();
@@ -170,13 +171,14 @@ pub fn apply(
     let is_rollback = known.rollback.is_some();
     let mut state = starting_state(known, options, context);
     let hang_up = context.runtime.hang_up;
-    let mut online = None;
-    if options.retry_jobs.is_some_and(|retry| retry.are_named) {
-        online = client.take().map(|client| Online::new(client, hang_up));
-    }
-    let mut online = online.transpose()?;
+    let are_named = options.retry_jobs.is_some_and(|retry| retry.are_named);
+    // After a wait, a signal has lost its own effect as well.
+    let early = client.take_if(|_| are_named || waiter.is_some());
+    let early = early.map(|client| Online::with(client, waiter, hang_up));
+    let mut online = early.transpose()?;
     let due = online
         .as_mut()
+        .filter(|_| are_named)
         .map(|online| due_now(online, (root, &opened), (plan, &state), options));
     let due = due.transpose()?.flatten();
     let approved = approve(&planned, &opened.warnings, due.as_deref());

@@ -343,8 +343,8 @@ impl RetryJobsRun<'_> {
                 ends.extend(all(Some(RetryJobsResult::NotAsked(why.to_owned()))));
                 continue;
             }
-            let (client, signals) = (Arc::clone(&online.client), &mut online.signals);
-            let (retried, stop) = online.runtime.block_on(async {
+            let (client, signals) = (Arc::clone(&online.client), &mut online.waiter.signals);
+            let (retried, stop) = online.waiter.runtime.block_on(async {
                 let mut asking = std::pin::pin!(client.retry(asked));
                 let signal = tokio::select! {
                     biased;

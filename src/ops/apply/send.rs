@@ -102,8 +102,8 @@ pub fn send(
         capacity: Capacity::default(),
         sent: SendReport::default(),
     };
-    let flown = flight.complete(&mut online.signals, progress);
-    online.runtime.block_on(flown)
+    let flown = flight.complete(&mut online.waiter.signals, progress);
+    online.waiter.runtime.block_on(flown)
 }
 
 /// A request in flight. The rest of a split batch follows it, so that no two requests touch

@@ -7,9 +7,11 @@ use jiff::Timestamp;
 
 use super::{ApplyContext, ApplyEvent};
 use crate::core::manifest::Sealed;
+use crate::core::report::Signal;
 use crate::core::state::{Holder, State};
 use crate::ops::OpError;
 use crate::ops::error::{ErrorClass, Failure};
+use crate::ops::online::Waiter;
 use crate::ops::root::Root;
 use crate::store::branch::{Branch, lease};
 use crate::store::{StateSnapshot, StoreKeys};
@@ -56,20 +58,22 @@ pub fn check_recent(root: &Root, state: Option<&State>, now: Timestamp) -> Resul
 }
 
 /// Returns the state once no other run holds it, or once its holder has not moved the branch for a
-/// lease by the clock of this machine. The holder's own stamp only decides whether to wait.
+/// lease by the clock of this machine. The holder's own stamp only decides whether to wait. If it
+/// waited, it returns what takes the signals since then.
 pub fn wait(
     root: &Root,
     sealed: &Sealed,
     keys: &StoreKeys,
     at_most: Option<Duration>,
     context: &mut ApplyContext<'_>,
-) -> Result<StateSnapshot, OpError> {
+) -> Result<(StateSnapshot, Option<Waiter>), OpError> {
     let mut snapshot = root.read_state(sealed, keys)?;
     let (begun, lease) = (Moment::now(), lease());
+    let mut waiter = None;
     let mut watched: Option<(Option<String>, Moment)> = None;
     loop {
         let Some((branch, holder)) = other_holder(root, &snapshot) else {
-            return Ok(snapshot);
+            return Ok((snapshot, waiter));
         };
         let now = (context.runtime.now)();
         let silent = now.duration_since(holder.renewed).unsigned_abs();
@@ -81,29 +85,44 @@ pub fn wait(
         if begun.elapsed() >= at_most {
             return Err(held(root, holder));
         }
-        let Some((tip, since)) = &watched else {
+        let (Some((tip, since)), Some(waiting)) = (&watched, &mut waiter) else {
+            let waiting = waiter.insert(Waiter::new(context.runtime.hang_up)?);
             (context.progress)(ApplyEvent::WaitingFor {
                 holder: holder.to_string(),
                 at_most,
             });
-            watched = Some((branch.tip()?, Moment::now()));
+            watched = Some((heeding(waiting, branch.tip())??, Moment::now()));
             continue;
         };
-        std::thread::sleep((lease / 20).min(LONGEST_PAUSE));
+        let pause = (lease / 20).min(LONGEST_PAUSE);
+        waiting.signal_within(pause).map_or(Ok(()), interrupted)?;
         let is_over = since.elapsed() >= lease;
-        match branch.tip() {
+        match heeding(waiting, branch.tip())? {
             Ok(found) if found != *tip => {
                 watched = Some((found, Moment::now()));
-                snapshot = root.read_state(sealed, keys)?;
+                snapshot = heeding(waiting, root.read_state(sealed, keys))??;
             }
             Ok(_) if is_over => {
                 (context.progress)(ApplyEvent::TookOver(holder.to_string()));
-                return Ok(snapshot);
+                return Ok((snapshot, waiter));
             }
             // A question that fails says nothing; the next one may.
             Ok(_) | Err(_) => {}
         }
     }
+}
+
+/// Returns what was asked, unless a signal came: Ctrl-C ends git as well, so the answer is none.
+fn heeding<T>(waiter: &mut Waiter, asked: T) -> Result<T, OpError> {
+    let signal = waiter.signal_within(Duration::ZERO);
+    signal.map_or(Ok(asked), interrupted)
+}
+
+fn interrupted<T>(signal: Signal) -> Result<T, OpError> {
+    let message = format!("{} while waiting for the lock on the state", signal.word());
+    let help = "Nothing was sent or changed.";
+    let failure = Failure::new("drspass::interrupted", message, help);
+    Err(failure.class(ErrorClass::Ended(signal)).into())
 }
 
 pub fn held(root: &Root, holder: &Holder) -> OpError {

@@ -4,7 +4,7 @@ use std::process::Child;
 
 use rustix::process::Signal;
 
-use crate::support::around::started_up_to;
+use crate::support::around::{Watched, started_up_to};
 use crate::support::branch::NAME;
 use crate::support::{J1, J2, Lab, Run, send_signal, wait_until};
 
@@ -81,6 +81,29 @@ fn a_run_whose_state_was_changed_by_another_ends_with_a_recovery_file() {
     lab.run(&["plan"]).exits(0).says("2 in sync");
     lab.apply(&[]).exits(0);
     lab.run_in(&clone, &["plan"]).exits(0).says("2 in sync");
+}
+
+#[test]
+fn a_wait_for_the_lock_that_a_signal_ends_says_that_nothing_was_sent() {
+    let lab = lab();
+    let first = stopped(&lab, &[]);
+    let clone = lab.cloned();
+    for (signal, code, word) in [
+        (Signal::INT, 130, "interrupted"),
+        (Signal::TERM, 143, "terminated by a signal"),
+    ] {
+        let mut command = lab.command(&[&APPLY[..], &["--lock-timeout", "10m"]].concat());
+        command.current_dir(clone.path());
+        let waiting = Watched::start(command);
+        waiting.says("waiting at most 10m");
+        send_signal(waiting.id(), signal);
+        waiting
+            .ended(&lab)
+            .exits(code)
+            .says(&format!("{word} while waiting for the lock on the state"))
+            .says("Nothing was sent or changed.");
+    }
+    goes_on(&lab, first).exits(0).says("2 applied");
 }
 
 #[test]
