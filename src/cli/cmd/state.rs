@@ -9,6 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
+use crate::core::job::some_of;
 use crate::core::place::Place;
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
@@ -109,6 +110,9 @@ pub struct LockReleaseArgs {
     /// The run, as 'lock show' names it; it must have ended
     #[arg(value_name = "ID")]
     pub id: String,
+    /// Do not ask for approval; without a terminal, nothing is asked
+    #[arg(long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -216,12 +220,32 @@ pub fn release(context: &Context<'_>, args: &LockReleaseArgs) -> Result<u8, OpEr
     let root = context.root()?;
     let (unlock, rules, runtime) = (context.unlock(), context.rules(), env::runtime());
     let ledger = LockedLedger::open(&root, &unlock, &rules, &runtime, "lock release")?;
-    let changed = ledger.release(&args.id)?;
+    let changed = ledger.release(&args.id, |holder| {
+        if args.yes || !prompt::can_ask() {
+            return Ok(());
+        }
+        if let Some(holder) = holder {
+            context.shell.message(&format!("  {holder}\n"));
+        }
+        let question = "The run must have ended: another one can send at once. End its lock?";
+        prompt::ask(question, "Nothing was changed.")
+    })?;
     let text = format!(
         "The lock is free. The state has serial {}.\n",
         changed.serial
     );
     let arrived = context.shell.result(&text);
+    let unknown = match changed.entries.len() {
+        0 => "the run left no entry with an unknown outcome".to_owned(),
+        count => format!(
+            "{}: {}",
+            text::counted(count, "outcome is unknown", "outcomes are unknown"),
+            some_of(&changed.entries, 3)
+        ),
+    };
+    let (plan, apply) = (context.command("plan"), context.command("apply"));
+    let next = format!("Next: '{plan}', then '{apply}'; {unknown}.\n");
+    context.shell.message(&next);
     Ok(context.changed(arrived, exit::DONE))
 }
 

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 
 use crate::support::around::{Watched, started_up_to};
 use crate::support::branch::NAME;
+use crate::support::terminal::{APPROVAL, Terminal};
 use crate::support::{J1, J2, Lab, Run, send_signal, wait_until};
 
 fn lab() -> Lab {
@@ -71,7 +72,9 @@ fn a_run_whose_state_was_changed_by_another_ends_with_a_recovery_file() {
     lab.run_in(&clone, &["lock", "release", "another"])
         .exits(1)
         .says("is held by run");
-    lab.run_in(&clone, &["lock", "release", &id]).exits(0);
+    lab.run_in(&clone, &["lock", "release", &id])
+        .exits(0)
+        .says("Next: 'drspass plan', then 'drspass apply'; 2 outcomes are unknown: ");
     let first = goes_on(&lab, first);
     first.exits(8).says("2 applied").says(".recovery-");
     // Its journal is here, so here nothing is lost; nothing of it is anywhere else.
@@ -104,6 +107,36 @@ fn a_wait_for_the_lock_that_a_signal_ends_says_that_nothing_was_sent() {
             .says("Nothing was sent or changed.");
     }
     goes_on(&lab, first).exits(0).says("2 applied");
+}
+
+#[test]
+fn ending_a_lock_on_a_terminal_shows_the_run_and_asks() {
+    let lab = lab();
+    let mut first = stopped(&lab, &[]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let held = lab.state()["body"]["holder"].clone();
+    let release = |more: &[&str]| {
+        let id = held["id"].as_str().unwrap();
+        lab.command(&[&["lock", "release", id], more].concat())
+    };
+    for (answer, code, word) in [
+        ("no\n", 7, "not 'yes'"),
+        ("\u{3}", 130, "Nothing was changed"),
+    ] {
+        let mut terminal = Terminal::start(release(&[]));
+        let shown = terminal.sees("The run must have ended");
+        assert!(shown.contains(held["id"].as_str().unwrap()), "{shown}");
+        assert!(shown.contains(" UTC, last sign "), "{shown}");
+        terminal.sees(APPROVAL);
+        terminal.types(answer);
+        lab.ended(terminal).exits(code).says(word);
+        assert_eq!(lab.state()["body"]["holder"], held);
+    }
+    let terminal = Terminal::start(release(&["--yes"]));
+    let run = lab.ended(terminal).exits(0);
+    run.says("The lock is free.").says("2 outcomes are unknown");
+    assert!(lab.state()["body"]["holder"].is_null());
 }
 
 #[test]
