@@ -19,8 +19,7 @@ use crate::core::report::{LedgerReport, MovedState, PlanNote};
 use crate::core::rotation::RotationReport;
 use crate::core::state::{CopiedFrom, Holder, Lineage, RunId, State};
 use crate::store::{
-    JournalLeft, LockGuard, StateSnapshot, StateVersion, Store, StoreError, StoreKeys,
-    StoredState,
+    JournalLeft, LockGuard, StateSnapshot, StateVersion, Store, StoreError, StoreKeys, StoredState,
 };
 
 /// Reads the state file without a key, so nothing is authenticated. Returns a plan's notes as
@@ -141,6 +140,8 @@ pub struct LedgerChange {
     pub serial: u64,
     /// The revision the state starts with if the applied one is unknown.
     pub begins_with: Option<u64>,
+    /// Why the outcomes in a recovery file are unknown.
+    pub doubted: Option<String>,
 }
 
 /// What to do with a journal once the state is saved: [`Store::end_journal`] if the state has
@@ -503,6 +504,7 @@ impl<'a> LockedLedger<'a> {
             entries: entries.iter().map(label).collect(),
             serial,
             begins_with: None,
+            doubted: None,
         }
     }
 }

@@ -69,7 +69,8 @@ fn beside_a_state_that_went_on_its_entries_are_doubts() {
     lab.passwords(&[(J1, "source", "canary-b"), (J2, "source", "canary-b2")]);
     lab.run(&["state", "recover", &name])
         .exits(0)
-        .says("marked to be sent again");
+        .says("2 entries marked to be sent again, as their outcomes are unknown")
+        .says("continues serial 3, but the state is at serial 6: another run, or a command");
     assert_eq!(lab.plan().matches("  ? ").count(), 2);
     lab.apply(&[]).exits(0);
     assert!(lab.sim.holds(J1, "source", "canary-b"));
@@ -85,7 +86,8 @@ fn without_a_state_its_entries_are_doubts() {
     lab.passwords(&[(J1, "source", "canary-b"), (J2, "source", "canary-b2")]);
     lab.run(&["state", "recover", &name])
         .exits(0)
-        .says("marked to be sent again");
+        .says("marked to be sent again")
+        .says("continues serial 3, but the state is missing");
     assert_eq!(lab.plan().matches("  ? ").count(), 2);
 }
 
@@ -158,7 +160,8 @@ fn beside_an_older_state_everything_it_knows_is_in_doubt() {
     lab.passwords(&[(J1, "source", "canary-old"), (J2, "source", "canary-b2")]);
     lab.run(&["state", "recover", &recovery_file(&lab)])
         .exits(0)
-        .says("marked to be sent again");
+        .says("marked to be sent again")
+        .says("an older one was put back");
     assert_eq!(lab.plan().matches("  ? ").count(), 2, "{}", lab.plan());
     assert!(lab.exists("drspass.state.json.journal.backup"));
     lab.apply(&[]).exits(0);

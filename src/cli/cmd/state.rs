@@ -201,6 +201,13 @@ pub fn changed_text(changed: &LedgerChange) -> String {
         changed.what,
         changed.serial
     );
+    if let Some(why) = &changed.doubted {
+        let _ = writeln!(
+            text,
+            "{why} So its outcomes no longer count; the next apply sends these entries again. The \
+             file can be removed."
+        );
+    }
     if let Some(revision) = changed.begins_with {
         let _ = writeln!(
             text,

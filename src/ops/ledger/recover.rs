@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{JournalEnd, LedgerChange, LockedLedger, check_free, holder_of, trusted};
 use crate::core::job::EntryKey;
-use crate::core::state::RunId;
+use crate::core::state::{RunId, State};
 use crate::ops::OpError;
 use crate::ops::error::Failure;
 use crate::store::{Recovery, Store, StoreError};
@@ -74,6 +74,7 @@ impl LockedLedger<'_> {
                 "Nothing was changed. Give the file that the apply on this state printed.",
             ));
         }
+        let doubted = Some(doubted_because(recovery.state.serial, current.as_ref()));
         // Only a state that continued after the run knows everything before it.
         let knows_before = !is_foreign
             && current
@@ -86,14 +87,14 @@ impl LockedLedger<'_> {
             state.manifest.clone_from(&recovery.state.manifest);
             state.highest = recovery.state.highest;
         }
-        let doubted: BTreeSet<EntryKey> = if knows_before {
+        let entries: BTreeSet<EntryKey> = if knows_before {
             recovery.sent.into_iter().collect()
         } else {
             let known = state.entries.keys().chain(recovery.state.entries.keys());
             known.cloned().collect()
         };
         let run = RunId::new((self.runtime.unique)());
-        for key in &doubted {
+        for key in &entries {
             let tried = recovery
                 .state
                 .entries
@@ -108,9 +109,26 @@ impl LockedLedger<'_> {
             true => Store::set_aside_journal,
             false => Store::end_journal,
         };
-        let what =
-            "marked to be sent again, since the state is not the one that the file continues";
-        let entries: Vec<EntryKey> = doubted.into_iter().collect();
-        self.save(what, state, &version, &entries, end_journal)
+        let what = "marked to be sent again, as their outcomes are unknown";
+        let entries: Vec<EntryKey> = entries.into_iter().collect();
+        let changed = self.save(what, state, &version, &entries, end_journal)?;
+        Ok(LedgerChange { doubted, ..changed })
     }
+}
+
+/// Says what became of the state of this serial, which a recovery file continues.
+fn doubted_because(serial: u64, found: Option<&State>) -> String {
+    let so = match found.map(|state| state.serial) {
+        None => "the state is missing: it was lost, or is at another place".to_owned(),
+        Some(now) if now > serial => format!(
+            "the state is at serial {now}: another run, or a command such as 'lock release', wrote \
+             it since"
+        ),
+        Some(now) if now == serial => {
+            "the state of this serial is another one: two runs began with copies of one state"
+                .to_owned()
+        }
+        Some(now) => format!("the state is at serial {now}: an older one was put back"),
+    };
+    format!("The recovery file continues serial {serial}, but {so}.")
 }
