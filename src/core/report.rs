@@ -220,10 +220,24 @@ pub enum StateSaved {
     Recovery {
         path: String,
         why: String,
+        use_it: RecoveryUse,
     },
     Lost {
         why: String,
     },
+}
+
+/// When a recovery file is needed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RecoveryUse {
+    /// Only if the journal next to the state is lost, which has the outcomes too.
+    WithoutJournal,
+    /// Only in another clone than this one, whose journal has the outcomes too.
+    InAnotherClone,
+    /// Before any other change: nothing else has all outcomes.
+    First,
+    /// In any case: the state is another one by now, so the outcomes become unknown.
+    AsUnknown,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

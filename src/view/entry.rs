@@ -10,7 +10,9 @@ use crate::core::job::some_of;
 use crate::core::outcome::{BlockReason, NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::plan::{PlanEntry, Reason};
 use crate::core::redact::{ForeignText, Token};
-use crate::core::report::{ApplyReport, PlanReport, RetryJobsResult, StateSaved, Totals};
+use crate::core::report::{
+    ApplyReport, PlanReport, RecoveryUse, RetryJobsResult, StateSaved, Totals,
+};
 use crate::core::state::{Rollback, ValueOrigin, minute};
 use crate::core::status::{JobStatus, ReportedStatus, StatusKind};
 
@@ -459,11 +461,44 @@ pub fn not_retried_words(report: &ApplyReport) -> Option<String> {
 pub fn saved_notes(saved: &StateSaved) -> Vec<String> {
     match saved {
         StateSaved::InState => Vec::new(),
-        StateSaved::Recovery { path, why } => vec![
-            format!("the state could not be saved: {why}"),
-            format!("the outcomes are recorded in '{path}'"),
-            format!("run, in this root directory: drspass state recover '{path}'"),
-        ],
+        StateSaved::Recovery { path, why, use_it } => {
+            let recover = format!("drspass state recover '{path}'");
+            let (are_in, next) = match use_it {
+                RecoveryUse::WithoutJournal => (
+                    " and in the journal next to the state",
+                    format!(
+                        "once the state can be written, the next 'drspass apply' in this root \
+                         directory saves them. Only if the journal is lost, run: {recover}"
+                    ),
+                ),
+                RecoveryUse::InAnotherClone => (
+                    " and in the journal of this clone",
+                    format!(
+                        "once the state can be written, the next 'drspass apply' in this clone saves \
+                         them. Only if this clone is lost, run in another one: {recover}"
+                    ),
+                ),
+                RecoveryUse::First => (
+                    " alone",
+                    format!(
+                        "once the state can be written, run in this root directory, before any other \
+                         command that writes it: {recover}"
+                    ),
+                ),
+                RecoveryUse::AsUnknown => (
+                    "",
+                    format!(
+                        "the state was changed during the run, so the outcomes become unknown; \
+                         run, in this root directory: {recover}"
+                    ),
+                ),
+            };
+            vec![
+                format!("the state could not be saved: {why}"),
+                format!("the outcomes are recorded in '{path}'{are_in}"),
+                next,
+            ]
+        }
         StateSaved::Lost { why } => vec![
             format!("neither the state nor a recovery file could be written: {why}"),
             "the entries marked applied ARE set, even if the next plan shows them as unknown"

@@ -249,7 +249,7 @@ pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
     let totals = report.totals();
     let (why_not_saved, recovery_file) = match &report.saved {
         StateSaved::InState => (None, None),
-        StateSaved::Recovery { path, why } => (Some(why), Some(path)),
+        StateSaved::Recovery { path, why, .. } => (Some(why), Some(path)),
         StateSaved::Lost { why } => (Some(why), None),
     };
     let stopped_by = report.interrupted.map(|signal| match signal {

@@ -286,7 +286,10 @@ fn a_state_that_somebody_replaces_during_an_apply_is_not_written_over() {
     let replaced = lab.read("drspass.state.json.backup");
     lab.write("drspass.state.json", &replaced);
     lab.sim.release();
-    lab.wait(child).exits(8).says("another process changed");
+    lab.wait(child)
+        .exits(8)
+        .says("another process changed")
+        .says("so the outcomes become unknown");
     assert_eq!(lab.read("drspass.state.json"), replaced);
     lab.run(&["state", "recover", &recovery_file(&lab)])
         .exits(0)

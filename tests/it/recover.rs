@@ -1,19 +1,25 @@
 //! Recovery files: beside the very state that they continue they become it;
 //! anywhere else they prove nothing about what came later.
 
-use crate::support::{J1, J2, Lab};
+use crate::support::{J1, J2, Lab, Run};
 
 /// An apply of two new values whose state could not be saved.
 fn unsaved() -> (Lab, String) {
+    let (lab, _) = failed_at("replace:3");
+    let name = recovery_file(&lab);
+    (lab, name)
+}
+
+/// The same where the disk refuses these steps, and what it said.
+fn failed_at(steps: &str) -> (Lab, Run) {
     let mut lab = Lab::new();
     lab.passwords(&[(J1, "source", "canary-a"), (J2, "source", "canary-a2")]);
     lab.apply(&[]).exits(0);
     lab.passwords(&[(J1, "source", "canary-b"), (J2, "source", "canary-b2")]);
     let mut command = lab.command(&["apply", "--auto-approve"]);
-    command.env("DRSPASS_TEST_FAIL_AT", "replace:3");
-    lab.run_command(command).exits(8);
-    let name = recovery_file(&lab);
-    (lab, name)
+    command.env("DRSPASS_TEST_FAIL_AT", steps);
+    let run = lab.run_command(command).exits(8);
+    (lab, run)
 }
 
 pub(crate) fn recovery_file(lab: &Lab) -> String {
@@ -74,6 +80,28 @@ fn beside_a_state_that_went_on_its_entries_are_doubts() {
     assert_eq!(lab.plan().matches("  ? ").count(), 2);
     lab.apply(&[]).exits(0);
     assert!(lab.sim.holds(J1, "source", "canary-b"));
+}
+
+#[test]
+fn the_next_apply_saves_what_the_journal_has_and_the_advice_says_so() {
+    let (lab, said) = failed_at("replace:3");
+    let said = said.says("and in the journal next to the state");
+    said.says("the next 'drspass apply' in this root directory saves them. Only if the journal");
+    let sent = lab.sent().len();
+    lab.apply(&[]).exits(0);
+    assert_eq!(lab.sent().len(), sent);
+    assert!(!lab.exists("drspass.state.json.journal"));
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_recovery_file_that_alone_has_the_outcomes_comes_first() {
+    let (lab, said) = failed_at("journal.append:1,replace:3");
+    let name = recovery_file(&lab);
+    said.says(&format!("the outcomes are recorded in './{name}' alone"))
+        .says("before any other command that writes it: drspass state recover");
+    lab.run(&["state", "recover", &name]).exits(0);
+    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use super::{ApplyContext, Prints};
 use crate::core::job::EntryKey;
 use crate::core::outcome::{BlockReason, NotSent, Outcome};
 use crate::core::plan::{Action, Plan, PlanEntry, Reason, Requests, prints_of, to_record};
-use crate::core::report::{ApplyReport, StateSaved};
+use crate::core::report::{ApplyReport, RecoveryUse, StateSaved};
 use crate::core::state::{Replaced, RunId, State};
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
@@ -18,7 +18,7 @@ use crate::ops::online::{Online, Preflight};
 use crate::ops::root::{Opened, Root};
 use crate::store::Recovery;
 use crate::store::branch::Branch;
-use crate::store::{LockGuard, StateVersion, StoreKeys};
+use crate::store::{LockGuard, StateVersion, StoreError, StoreKeys};
 use crate::sys::testpoint;
 
 pub type SavedState = Option<(State, StateVersion)>;
@@ -116,7 +116,9 @@ impl Run<'_> {
         }
         testpoint::reach("apply.before_fold");
         let sent_keys = sent.outcomes.keys().cloned().collect();
-        let (saved, state) = self.save(guard, state, &kept.version, sent_keys, &context.elsewhere);
+        let has_journal = journal_error.is_none();
+        let to = (&kept.version, context.elsewhere.as_path());
+        let (saved, state) = self.save(guard, state, to, sent_keys, has_journal);
         let mut report = self.report(sent, saved);
         online.add_notes(&mut report.findings);
         report.findings.extend(kept.notes);
@@ -203,9 +205,9 @@ impl Run<'_> {
         &self,
         guard: &LockGuard,
         mut state: State,
-        version: &StateVersion,
+        (version, elsewhere): (&StateVersion, &Path),
         sent: Vec<EntryKey>,
-        elsewhere: &Path,
+        has_journal: bool,
     ) -> (StateSaved, SavedState) {
         let store = &self.root.store;
         let holder = state.holder.take();
@@ -225,12 +227,48 @@ impl Run<'_> {
             Ok(path) => StateSaved::Recovery {
                 path: self.root.relative(&path).display().to_string(),
                 why: with_causes(&error),
+                use_it: self.recovery_use(&error, &recovery, has_journal),
             },
             Err(second) => StateSaved::Lost {
                 why: format!("{}; {}", with_causes(&error), with_causes(&second)),
             },
         };
         (saved, None)
+    }
+
+    /// Returns when the recovery file is needed. The next run takes the answers of a whole journal,
+    /// unless another run may have sent the same entries since the marks.
+    fn recovery_use(
+        &self,
+        error: &StoreError,
+        recovery: &Recovery,
+        has_journal: bool,
+    ) -> RecoveryUse {
+        let store = &self.root.store;
+        let is_on_branch = store.branch().is_some();
+        let is_marked = |state: &State| {
+            recovery.sent.iter().all(|key| {
+                let entry = state.entries.get(key);
+                let pending = entry.and_then(|entry| entry.pending.as_ref());
+                pending.is_some_and(|pending| pending.run_id == self.id)
+            })
+        };
+        if matches!(error, StoreError::Changed { .. }) {
+            let found = match is_on_branch && has_journal {
+                true => store.read_alone(self.keys).ok(),
+                false => None,
+            };
+            let found = found.as_ref().and_then(|found| found.known.state());
+            return match found.is_some_and(is_marked) {
+                true => RecoveryUse::InAnotherClone,
+                false => RecoveryUse::AsUnknown,
+            };
+        }
+        match (has_journal, is_on_branch) {
+            (false, _) => RecoveryUse::First,
+            (true, true) => RecoveryUse::InAnotherClone,
+            (true, false) => RecoveryUse::WithoutJournal,
+        }
     }
 
     fn report(&self, mut sent: SendReport, saved: StateSaved) -> ApplyReport {

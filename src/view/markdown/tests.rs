@@ -9,7 +9,7 @@ use crate::core::job::{Endpoint, EntryKey, JobId};
 use crate::core::outcome::{BlockReason, NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::plan::{Action, Counts, Plan, PlanEntry, Reason};
 use crate::core::redact::{ForeignText, ReportedName, Token};
-use crate::core::report::{PlanNote, SavedFacts, StateSaved};
+use crate::core::report::{PlanNote, RecoveryUse, SavedFacts, StateSaved};
 use crate::core::state::ValueOrigin;
 use crate::core::status::{Blocked, JobStatus};
 
@@ -342,6 +342,7 @@ fn a_state_that_was_not_saved_is_said() {
     report.saved = StateSaved::Recovery {
         path: "/tmp/a|b".to_owned(),
         why: "no space".to_owned(),
+        use_it: RecoveryUse::WithoutJournal,
     };
     let entries = vec![("a/source".to_owned(), entry(1, Reason::NeverSet))];
     let page = apply(PLACE, &plan_of(entries, Vec::new()), &report);

@@ -76,7 +76,8 @@ fn a_run_whose_state_was_changed_by_another_ends_with_a_recovery_file() {
         .exits(0)
         .says("Next: 'drspass plan', then 'drspass apply'; 2 outcomes are unknown: ");
     let first = goes_on(&lab, first);
-    first.exits(8).says("2 applied").says(".recovery-");
+    let first = first.exits(8).says("2 applied").says(".recovery-");
+    first.says("the next 'drspass apply' in this clone saves them");
     // Its journal is here, so here nothing is lost; nothing of it is anywhere else.
     lab.run_in(&clone, &["plan"])
         .exits(0)

@@ -160,7 +160,10 @@ fn a_recovery_waits_until_nobody_sends() {
     wait_until("the marks", || lab.exists("second"));
     lab.write("first.go", "");
     // It sent, as nobody could tell it; what it knows is in a file.
-    lab.wait(first).exits(8).says("2 applied");
+    let first = lab.wait(first).exits(8).says("2 applied");
+    first
+        .says("another run changed git:")
+        .says("so the outcomes become unknown");
     let file = recovery_file(&lab);
     let (tip, holder) = (lab.tip(), lab.state()["body"]["holder"].clone());
     let recover = ["state", "recover", &file];
