@@ -187,7 +187,7 @@ impl Preflight {
         let failed: Vec<&str> = failed.map(Assignment::job_label).collect();
         if !failed.is_empty() {
             self.warnings.push(format!(
-                "jobs that have failed: {}; 'drspass apply --retry-jobs' retries them once their \
+                "jobs that have failed: {}; an apply with --retry-jobs retries them once their \
                  passwords are right",
                 some_of(&failed, 10)
             ));

@@ -445,7 +445,7 @@ pub fn apply_notes(report: &ApplyReport) -> Vec<String> {
     }
     if report.totals().in_doubt > 0 {
         notes.push(
-            "entries with an unknown outcome may be set or not; 'drspass apply' sends them again"
+            "entries with an unknown outcome may be set or not; the next apply sends them again"
                 .to_owned(),
         );
     }

@@ -289,7 +289,7 @@ fn an_explicit_preflight_names_failed_jobs_though_nothing_is_to_be_sent() {
         .exits(0)
         .says("note: jobs that have failed: ");
     let failed = format!(
-        "note: jobs that have failed: {J2}, {J3}; 'drspass apply --retry-jobs' retries them once \
+        "note: jobs that have failed: {J2}, {J3}; an apply with --retry-jobs retries them once \
          their passwords are right"
     );
     lab.run(&["plan", "--preflight", "--detailed-exitcode"])
