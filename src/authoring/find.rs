@@ -18,7 +18,7 @@ pub enum Taken {
 }
 
 /// Why an address is refused. It shows names of a valid manifest, never the input.
-fn no_place(what: impl Into<Words>, help: &'static str) -> Problem {
+fn no_place(what: impl Into<Words>, help: impl Into<Words>) -> Problem {
     Problem::error("", None, what, help)
 }
 
@@ -49,7 +49,9 @@ impl ManifestText<'_> {
         if let Some(credential) = fields.and_then(|fields| text_of(fields, "credential")) {
             return Err(no_place(
                 format!("{} uses the credential {credential}", self.label(&place)),
-                "Use @NAME, which changes every endpoint of the credential. For a password of its own, remove `credential` at the endpoint with 'drspass edit'.",
+                format!(
+                    "Use @{credential}, which changes every endpoint of the credential. For a password of its own, remove `credential` at the endpoint with 'drspass edit'."
+                ),
             ));
         }
         if fields.is_none() && taken == Taken::Listed {

@@ -93,7 +93,7 @@ fn a_credential_changes_everywhere_it_is_used() {
     desk.refuses(
         &["orders/source"],
         b"canary-new",
-        "orders/source uses the credential orders-db",
+        "orders/source uses the credential orders-db help: Nothing was written. Use @orders-db, which changes every endpoint",
     );
     desk.set(&["@fresh"], b"canary-new")
         .exits(1)
