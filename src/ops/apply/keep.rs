@@ -18,6 +18,7 @@ use crate::store::branch::lease;
 use crate::store::journal::JournalAnswer;
 use crate::store::{LockGuard, StateVersion, StoreError, StoreKeys};
 use crate::sys::lease::Lease;
+use crate::sys::testpoint;
 
 /// A checkpoint is due after a fifth of the lease, and after a wrong password, which locks
 /// accounts, at least this part of the lease after the last one: 60 and 20 seconds.
@@ -25,7 +26,7 @@ const USUAL_PART: u32 = 5;
 const URGENT_PART: u32 = 15;
 
 pub struct Keeper<'scope> {
-    thread: ScopedJoinHandle<'scope, Kept>,
+    thread: ScopedJoinHandle<'scope, Option<Kept>>,
     handle: KeeperHandle,
 }
 
@@ -38,6 +39,8 @@ pub struct KeeperHandle {
 }
 
 enum News {
+    /// The marks are written; the first news of all.
+    Marked(Box<State>, StateVersion),
     Answer(Arc<JournalAnswer>),
     /// Write what is known now.
     Checkpoint,
@@ -67,12 +70,12 @@ impl KeeperHandle {
 }
 
 impl<'scope> Keeper<'scope> {
-    /// Starts the thread for a state that is marked at `version`.
+    /// Starts the thread before anything is marked, so that a machine that refuses it is found out
+    /// in time.
     pub fn start<'env: 'scope>(
         scope: &'scope Scope<'scope, 'env>,
         (root, guard, keys): (&'env Root, &'env LockGuard, &'env StoreKeys),
         lease: Arc<Lease>,
-        (state, version): (State, StateVersion),
         now: fn() -> Timestamp,
     ) -> io::Result<Self> {
         let (news, inbox) = mpsc::channel();
@@ -82,17 +85,26 @@ impl<'scope> Keeper<'scope> {
             is_lost: Arc::clone(&is_lost),
             lease,
         };
-        let kept = Kept {
-            version,
-            serial: state.serial,
-            notes: Vec::new(),
-        };
         let commit = move |state: &mut State, version: &StateVersion| {
             root.store.commit(guard, keys, state, version)
         };
-        let keep = move || keep(state, kept, &inbox, now, commit, &is_lost);
+        let keep = move || {
+            // Without marks there is nothing to keep.
+            let Ok(News::Marked(state, version)) = inbox.recv() else {
+                return None;
+            };
+            Some(keep(*state, version, &inbox, now, commit, &is_lost))
+        };
+        testpoint::may_fail("keeper.start")?;
         let thread = Builder::new().spawn_scoped(scope, keep)?;
         Ok(Self { thread, handle })
+    }
+
+    /// Begins the checkpoints of a state that is marked at `version`.
+    pub fn begin(&self, state: &State, version: &StateVersion) {
+        let marked = News::Marked(Box::new(state.clone()), version.clone());
+        // A thread that is gone has lost the lock.
+        let _ = self.handle.news.send(marked);
     }
 
     pub fn handle(&self) -> KeeperHandle {
@@ -102,18 +114,23 @@ impl<'scope> Keeper<'scope> {
     /// Ends the checkpoints. All handles must be gone.
     pub fn finish(self) -> Option<Kept> {
         drop(self.handle);
-        self.thread.join().ok()
+        self.thread.join().ok().flatten()
     }
 }
 
 fn keep(
     mut state: State,
-    mut kept: Kept,
+    version: StateVersion,
     inbox: &Receiver<News>,
     now: fn() -> Timestamp,
     commit: impl Fn(&mut State, &StateVersion) -> Result<StateVersion, StoreError>,
     is_lost: &AtomicBool,
 ) -> Kept {
+    let mut kept = Kept {
+        version,
+        serial: state.serial,
+        notes: Vec::new(),
+    };
     let mut last = Instant::now();
     let mut due = last + lease() / USUAL_PART;
     loop {
@@ -128,7 +145,7 @@ fn keep(
                     continue;
                 }
             }
-            Ok(News::Checkpoint) | Err(RecvTimeoutError::Timeout) => {}
+            Ok(News::Checkpoint | News::Marked(..)) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return kept,
         }
         if let Some(holder) = &mut state.holder {

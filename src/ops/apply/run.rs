@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::keep::{Keeper, Kept};
-use super::record::{JournalHandle, Recorder};
+use super::record::Recorder;
 use super::send::{SendReport, send};
 use super::{ApplyContext, Prints};
 use crate::core::job::EntryKey;
@@ -18,6 +18,7 @@ use crate::ops::online::{Online, Preflight};
 use crate::ops::root::{Opened, Root};
 use crate::store::Recovery;
 use crate::store::branch::Branch;
+use crate::store::journal::JournalWriter;
 use crate::store::{LockGuard, StateVersion, StoreError, StoreKeys};
 use crate::sys::testpoint;
 
@@ -68,88 +69,22 @@ impl Run<'_> {
             online.add_notes(&mut report.findings);
             return Ok((report, Some((state, version))));
         }
-        let (recorder, hand_over, journal) = Recorder::start().map_err(OpError::runtime)?;
-        let store = &self.root.store;
-        store.back_up(guard)?;
-        // The journal comes first: where the disk has no room for it, nothing is marked.
-        let marked = state.serial + 1;
-        let lineage = &state.lineage;
-        let writer = store.begin_journal(guard, self.keys, lineage, marked, &self.id)?;
-        let mut replaced = self.begin(&mut state, prints, context);
-        state.holder = store.holder(&context.lock, &self.id);
-        store.announce();
-        let marks = self
-            .root
-            .check_unchanged(&self.opened.digest)
-            .and_then(|()| {
-                let marks = store.commit(guard, self.keys, &mut state, &version);
-                marks.map_err(OpError::from)
-            });
-        let version = match marks {
-            Ok(version) => version,
-            Err(error) => {
-                // A journal that stays behind does no harm. On a branch the marks may still arrive,
-                // and it shows that they are of a run of this clone, which has ended.
-                if store.branch().is_none() {
-                    let _ = store.end_journal(guard);
-                }
-                return Err(error);
-            }
-        };
-        testpoint::reach("apply.before_first_send");
-
-        // A thread that is gone shows as a broken journal, which stops the run.
-        let _ = hand_over.send(writer);
-        let at = (&state, version);
-        let (sent, kept) = self.deliver(guard, online, requests, journal, at, context)?;
-        // Whatever the journal took, the outcomes are in memory: they reach the state now, or a
-        // recovery file.
-        let journal_error = recorder.finish().err();
-        for answer in &sent.answers {
-            answer.fold_into(&mut state);
-        }
-        state.serial = kept.serial;
-        let records = sent.answers.iter().flat_map(|answer| &answer.records);
-        let recorded: BTreeSet<&EntryKey> = records.map(|record| &record.entry).collect();
-        for entry in self.sent().filter(|entry| !recorded.contains(&entry.key)) {
-            state.withdraw(&entry.key, &mut replaced);
-        }
-        testpoint::reach("apply.before_fold");
-        let sent_keys = sent.outcomes.keys().cloned().collect();
-        let has_journal = journal_error.is_none();
-        let to = (&kept.version, context.elsewhere.as_path());
-        let (saved, state) = self.save(guard, state, to, sent_keys, has_journal);
-        let mut report = self.report(sent, saved);
-        online.add_notes(&mut report.findings);
-        report.findings.extend(kept.notes);
-        if let Some(error) = journal_error {
-            report
-                .findings
-                .push(format!("the journal could not be written: {error}"));
-        }
-        Ok((report, state))
-    }
-
-    /// Sends while checkpoints are written where the state is on a branch. Returns what was sent,
-    /// and what the last checkpoint wrote.
-    fn deliver(
-        &self,
-        guard: &LockGuard,
-        online: &mut Online,
-        requests: Requests,
-        mut journal: JournalHandle,
-        (state, version): (&State, StateVersion),
-        context: &mut ApplyContext<'_>,
-    ) -> Result<(SendReport, Kept), OpError> {
         let now = context.runtime.now;
-        let lease = self.root.store.branch().map(Branch::lease).transpose()?;
-        let serial = state.serial;
+        let (recorder, hand_over, mut journal) = Recorder::start().map_err(OpError::runtime)?;
         std::thread::scope(|scope| {
-            let keeper = lease.map(|lease| {
-                let marked = (state.clone(), version.clone());
-                Keeper::start(scope, (self.root, guard, self.keys), lease, marked, now)
-            });
+            let lease = self.root.store.branch().map(Branch::lease).transpose()?;
+            let with = (self.root, guard, self.keys);
+            let keeper = lease.map(|lease| Keeper::start(scope, with, lease, now));
             let keeper = keeper.transpose().map_err(OpError::runtime)?;
+            let (writer, mut replaced, version) =
+                self.mark(guard, &mut state, &version, prints, context)?;
+            testpoint::reach("apply.before_first_send");
+
+            // A thread that is gone shows as a broken journal, which stops the run.
+            let _ = hand_over.send(writer);
+            if let Some(keeper) = &keeper {
+                keeper.begin(&state, &version);
+            }
             journal.keeper = keeper.as_ref().map(Keeper::handle);
             let sent = send(
                 online,
@@ -163,11 +98,74 @@ impl Run<'_> {
             drop(journal);
             let kept = keeper.and_then(Keeper::finish).unwrap_or(Kept {
                 version,
-                serial,
+                serial: state.serial,
                 notes: Vec::new(),
             });
-            Ok((sent, kept))
+            // Whatever the journal took, the outcomes are in memory: they reach the state now, or
+            // a recovery file.
+            let journal_error = recorder.finish().err();
+            for answer in &sent.answers {
+                answer.fold_into(&mut state);
+            }
+            state.serial = kept.serial;
+            let records = sent.answers.iter().flat_map(|answer| &answer.records);
+            let recorded: BTreeSet<&EntryKey> = records.map(|record| &record.entry).collect();
+            for entry in self.sent().filter(|entry| !recorded.contains(&entry.key)) {
+                state.withdraw(&entry.key, &mut replaced);
+            }
+            testpoint::reach("apply.before_fold");
+            let sent_keys = sent.outcomes.keys().cloned().collect();
+            let has_journal = journal_error.is_none();
+            let to = (&kept.version, context.elsewhere.as_path());
+            let (saved, state) = self.save(guard, state, to, sent_keys, has_journal);
+            let mut report = self.report(sent, saved);
+            online.add_notes(&mut report.findings);
+            report.findings.extend(kept.notes);
+            if let Some(error) = journal_error {
+                report
+                    .findings
+                    .push(format!("the journal could not be written: {error}"));
+            }
+            Ok((report, state))
         })
+    }
+
+    /// Begins the journal and marks the entries to be sent. Returns what the marks replaced, too.
+    fn mark(
+        &self,
+        guard: &LockGuard,
+        state: &mut State,
+        version: &StateVersion,
+        prints: &mut Prints,
+        context: &mut ApplyContext<'_>,
+    ) -> Result<(JournalWriter, Replaced, StateVersion), OpError> {
+        let store = &self.root.store;
+        store.back_up(guard)?;
+        // The journal comes first: where the disk has no room for it, nothing is marked.
+        let marked = state.serial + 1;
+        let lineage = &state.lineage;
+        let writer = store.begin_journal(guard, self.keys, lineage, marked, &self.id)?;
+        let replaced = self.begin(state, prints, context);
+        state.holder = store.holder(&context.lock, &self.id);
+        store.announce();
+        let marks = self
+            .root
+            .check_unchanged(&self.opened.digest)
+            .and_then(|()| {
+                let marks = store.commit(guard, self.keys, state, version);
+                marks.map_err(OpError::from)
+            });
+        match marks {
+            Ok(version) => Ok((writer, replaced, version)),
+            Err(error) => {
+                // A journal that stays behind does no harm. On a branch the marks may still arrive,
+                // and it shows that they are of a run of this clone, which has ended.
+                if store.branch().is_none() {
+                    let _ = store.end_journal(guard);
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Returns the entries of the plan that are not blocked.

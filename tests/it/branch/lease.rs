@@ -221,3 +221,20 @@ fn an_interrupted_run_clears_its_lock() {
     assert!(lab.state()["body"]["holder"].is_null());
     lab.apply(&[]).exits(0);
 }
+
+#[test]
+fn a_thread_that_the_machine_refuses_is_found_out_before_anything_is_marked() {
+    let lab = lab();
+    let tip = lab.tip();
+    let mut command = lab.command(&APPLY);
+    command.env("DRSPASS_TEST_FAIL_AT", "keeper.start:1");
+    lab.run_command(command)
+        .exits(1)
+        .says("Nothing was sent or changed.");
+    assert_eq!(lab.tip(), tip);
+    let left = std::fs::read_dir(lab.own_folder()).unwrap();
+    let mut names = left.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    assert!(!names.any(|name| name.ends_with(".journal")));
+    lab.run(&["plan"]).exits(0).says("2 to set");
+    lab.apply(&[]).exits(0).says("2 applied");
+}
