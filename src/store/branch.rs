@@ -426,9 +426,10 @@ impl Branch {
     }
 
     pub(super) fn make_folder(&self) -> Result<(), StoreError> {
-        let base = self.base()?;
-        let folder = files::folder_of(base);
-        files::make_private_folder(folder).map_err(cannot_write(folder))
+        let found = self.found()?;
+        found
+            .make_folder()
+            .map_err(cannot_write(files::folder_of(&found.base)))
     }
 
     pub(super) fn own_journal(&self, path: &Path) -> Result<(), StoreError> {
@@ -478,10 +479,18 @@ impl Found {
             held: state.holder.as_deref().map(|it| (it.clone(), until)),
         };
         let is_known = self.seen().is_some_and(|known| known == seen);
-        let folder = files::folder_of(&self.base);
-        if !is_known && files::make_private_folder(folder).is_ok() {
+        if !is_known && self.make_folder().is_ok() {
             let _ = files::put_private(&self.seen_path, to_json(&seen).as_bytes(), true);
         }
+    }
+
+    /// Makes the directory for what lasts. A clone that is gone is not made anew.
+    fn make_folder(&self) -> io::Result<()> {
+        let folder = files::folder_of(&self.base);
+        if let Some(of_git) = folder.ancestors().nth(2) {
+            fs::metadata(of_git)?;
+        }
+        files::make_private_folder(folder)
     }
 
     fn journal_paths(&self) -> Vec<PathBuf> {

@@ -2,7 +2,7 @@
 //! may be logins.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -58,7 +58,7 @@ pub struct GitRunner {
     program: PathBuf,
     env: ChildEnv,
     folder: PathBuf,
-    /// The repository, instead of the one around `folder`.
+    /// The repository, instead of the one around `folder`, in a directory of its own.
     pub git_dir: Option<PathBuf>,
     /// In git's order: a later one wins.
     settings: Vec<(String, String)>,
@@ -138,7 +138,11 @@ impl GitRunner {
     fn command(&self, how: GitUse, args: &[&str]) -> Command {
         let mut command = Command::new(&self.program);
         self.env.give(&mut command);
-        command.current_dir(&self.folder);
+        // A setting of a clone may name a file or a program from its top. Nothing else of git needs
+        // the work tree, which may be gone by now.
+        let own = self.git_dir.as_deref().and_then(Path::parent);
+        let own = own.filter(|_| how == GitUse::Local || !self.folder.is_dir());
+        command.current_dir(own.unwrap_or(&self.folder));
         command.env("GIT_CONFIG_COUNT", self.settings.len().to_string());
         for (number, (name, value)) in self.settings.iter().enumerate() {
             command.env(format!("GIT_CONFIG_KEY_{number}"), name);

@@ -5,6 +5,7 @@ mod attacked;
 mod forged;
 mod killed;
 mod lease;
+mod left;
 mod race;
 mod rekeyed;
 mod sealed;

@@ -99,6 +99,18 @@ fn the_login_of_the_clone_counts_wherever_it_is_kept() {
     works_without_arguments(&yard, &with_login(&yard, login("canary-wrong")));
 }
 
+#[test]
+fn a_program_of_the_clone_is_found_from_its_top() {
+    let yard = without_login();
+    let script = format!("echo username=somebody; echo password={PASSWORD}");
+    put_program(&yard.path("clone/login"), &script);
+    yard.git("clone", &["config", "credential.helper", "!./login"]);
+    fs::create_dir(yard.path("clone/root")).unwrap();
+    let place = place("origin", "drspass-state/x");
+    let remote = Remote::find(&yard.path("clone/root"), &place, &yard.access()).unwrap();
+    works_without_arguments(&yard, &remote);
+}
+
 /// As [`works`], where the user's own helper shows its password to the shell.
 fn works_without_arguments(yard: &Yard, remote: &Remote) {
     let first = created(remote, "one");
