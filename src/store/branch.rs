@@ -12,6 +12,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::format::UnverifiedState;
 use super::remote::{GitAccess, Pushed, Remote, Tip};
 use super::{JournalLeft, LockInfo, StateVersion, StoreError, cannot_write, journal, to_json};
 use crate::core::failure::{ErrorClass, Failure};
@@ -225,6 +226,24 @@ impl Branch {
     pub(super) fn known(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let session = self.found()?.session();
         Ok(session.tip.as_ref().map(|tip| tip.state.clone()))
+    }
+
+    /// Returns the command that removes the state that was read, if nothing was written after it. No
+    /// key proves that, so a command of drspass never does it: who may push could have made it look
+    /// so, though not without the history, which would be lost.
+    pub(super) fn removal_of_unused(&self) -> Option<String> {
+        let found = self.found().ok()?;
+        let tip = found.session().tip.clone()?;
+        let state = UnverifiedState::parse(&tip.state).ok()?.claimed();
+        let is_unused = state.serial == 1
+            && state.entries.is_empty()
+            && state.follows.is_empty()
+            && state.copied.is_none();
+        let GitPlace { remote, branch } = &self.place;
+        let commit = &tip.commit;
+        (is_unused && found.remote.is_first(commit)).then(|| {
+            format!("git push --force-with-lease={branch}:{commit} {remote} --delete {branch}")
+        })
     }
 
     /// Returns the commit at the tip, for a run that waits for another one.

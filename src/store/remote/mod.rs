@@ -378,6 +378,16 @@ impl Remote {
         Ok(Some(line(&commit)))
     }
 
+    /// Returns whether a commit that was fetched has none before it.
+    pub fn is_first(&self, commit: &str) -> bool {
+        let found = self.git.asked(&["cat-file", "commit", commit]);
+        found.is_ok_and(|found| {
+            let lines = found.split(|byte| *byte == b'\n');
+            let mut head = lines.take_while(|line| !line.is_empty());
+            !head.any(|line| line.starts_with(b"parent "))
+        })
+    }
+
     fn unread(&self, output: &ChildOutput) -> Failure {
         Failure::new(
             "drspass::place::fetch",

@@ -2,12 +2,13 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Child;
+use std::process::{Child, Command};
 
 use tempfile::TempDir;
 
 use crate::support::around::{Stands, started_up_to};
 use crate::support::backend::put_program;
+use crate::support::branch::{NAME, PLACE, git, origin};
 use crate::support::{J1, J2, Lab, wait_until};
 
 const APPLY: [&str; 2] = ["apply", "--auto-approve"];
@@ -116,4 +117,79 @@ fn outcomes_that_reach_neither_branch_nor_clone_are_in_a_file_for_temporary_ones
     );
     lab.run(&["state", "recover", file]).exits(0);
     lab.run(&["plan"]).exits(0).says("2 in sync");
+}
+
+/// The arguments of an `init` in a clone, with or without a target.
+fn init<'a>(target: &'a [String], state: &'a str) -> Vec<&'a str> {
+    let start = ["init", "-i", "key.txt", "--state", state];
+    start
+        .into_iter()
+        .chain(target.iter().map(String::as_str))
+        .collect()
+}
+
+#[test]
+fn an_init_that_was_cut_off_says_how_to_begin_again() {
+    let mut lab = Lab::new();
+    for name in ["drspass.yaml", "passwords.yaml.age", "passwords.index.yaml"] {
+        fs::remove_file(lab.path(name)).unwrap();
+    }
+    lab.origin = Some(origin());
+    lab.make_clone();
+    let (endpoint, auth_url) = lab.addresses();
+    let project = lab.sim.project_id().to_owned();
+    let target = [
+        "--endpoint",
+        &endpoint,
+        "--auth-url",
+        &auth_url,
+        "--project-id",
+        &project,
+    ];
+    let target = target.map(str::to_owned);
+    lab.killed_at("place.after_push", 1, &init(&target, PLACE));
+    assert!(lab.exists("drspass.yaml") && !lab.exists("passwords.yaml.age"));
+    let first = lab.tip();
+    let again = lab.run(&["init"]).exits(1);
+    let text = again
+        .stderr
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ");
+    again.says("there is a state at").says("It was never used");
+    let (_, removal) = text.split_once("run 'git ").unwrap();
+    let (removal, _) = removal.split_once("', then").unwrap();
+    let removal: Vec<&str> = removal.split(' ').collect();
+    assert_eq!(lab.tip(), first);
+
+    // Who may push can make a state look new, but not its history: it stays where nobody is told to
+    // remove it.
+    let state = lab.in_origin(&["rev-parse", &format!("{first}^{{tree}}")]);
+    let used = lab.in_origin(&["commit-tree", "-p", &first, "-m", "x", state.trim()]);
+    let reference = format!("refs/heads/{NAME}");
+    lab.in_origin(&["update-ref", &reference, used.trim()]);
+    lab.run(&["init"])
+        .exits(1)
+        .says("there is a state at")
+        .says_not("git push");
+    // The command that was named removes what it was named for, and nothing newer.
+    let removed = Command::new("git")
+        .args(&removal)
+        .current_dir(lab.dir.path())
+        .output()
+        .unwrap();
+    assert!(!removed.status.success());
+    lab.in_origin(&["update-ref", &reference, &first]);
+    git(lab.dir.path(), &removal);
+    lab.run(&["init"]).exits(0);
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.apply(&[]).exits(0).says("1 applied");
+    // One that was used is of somebody else.
+    for name in ["drspass.yaml", "passwords.yaml.age", "passwords.index.yaml"] {
+        fs::remove_file(lab.path(name)).unwrap();
+    }
+    lab.run(&init(&target, PLACE))
+        .exits(1)
+        .says("there is a state at")
+        .says_not("git push");
 }
