@@ -272,7 +272,7 @@ fn sweep_folder(folder: &Path) -> Vec<(PathBuf, io::Result<()>)> {
     let ours = entries
         .filter(|entry| is_our_name(entry.file_name().as_encoded_bytes()))
         .map(|entry| entry.path())
-        .filter(|path| is_private_folder(path));
+        .filter(|path| files::is_private_folder(path));
     let swept = |path: PathBuf| {
         let removed = sweep_one(&path)?;
         Some((path, removed))
@@ -326,7 +326,10 @@ pub enum Medium {
 }
 
 fn candidates(places: &Places) -> Vec<(PathBuf, Medium)> {
-    let runtime = places.runtime.iter().filter(|path| is_private_folder(path));
+    let runtime = places
+        .runtime
+        .iter()
+        .filter(|path| files::is_private_folder(path));
     let memory = runtime.cloned().chain([PathBuf::from(SHARED_MEMORY)]);
     let memory = memory.filter(|path| is_in_memory(path));
     let all = memory.chain([places.temporary.clone()]);
@@ -339,14 +342,4 @@ fn candidates(places: &Places) -> Vec<(PathBuf, Medium)> {
 
 fn is_in_memory(path: &Path) -> bool {
     rustix::fs::statfs(path).is_ok_and(|found| [TMPFS, RAMFS].contains(&found.f_type))
-}
-
-/// Returns whether this is a directory, not a link, of this user, that no other user may enter.
-fn is_private_folder(path: &Path) -> bool {
-    path.is_absolute()
-        && path.symlink_metadata().is_ok_and(|found| {
-            found.is_dir()
-                && found.uid() == rustix::process::geteuid().as_raw()
-                && found.mode() & 0o077 == 0
-        })
 }

@@ -257,6 +257,16 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
         .create(path)
 }
 
+/// Returns whether this is a directory, not a link, of this user, that no other user may enter.
+pub fn is_private_folder(path: &Path) -> bool {
+    path.is_absolute()
+        && path.symlink_metadata().is_ok_and(|found| {
+            found.is_dir()
+                && found.uid() == rustix::process::geteuid().as_raw()
+                && found.mode() & 0o077 == 0
+        })
+}
+
 pub fn is_open_to_others(path: &Path) -> bool {
     fs::symlink_metadata(path).is_ok_and(|found| found.mode() & 0o077 != 0)
 }
