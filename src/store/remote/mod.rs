@@ -5,18 +5,15 @@
 //! refused: the branch is asked, and the same commit is pushed again.
 
 mod clone;
+mod own;
 mod push;
 mod runner;
 
 use std::ffi::OsString;
-use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
-
-use tempfile::TempDir;
 
 use crate::core::failure::Failure;
 use crate::core::place::GitPlace;
@@ -25,6 +22,7 @@ use crate::core::secret::Secret;
 use crate::sys::children::ChildEnv;
 use crate::sys::git::{ChildEnd, ChildOutput};
 use clone::{GitClone, PushAddress};
+use own::OwnFolder;
 use runner::{GitRunner, GitUse, MAX_OUTPUT};
 
 /// The one file of a state branch.
@@ -127,7 +125,7 @@ pub struct Remote {
     doubted: Mutex<Vec<Vec<u8>>>,
     is_checked: AtomicBool,
     /// The repository that git works in.
-    _own: TempDir,
+    _own: OwnFolder,
 }
 
 /// An entry of a tree as `ls-tree -z -l` lists it.
@@ -153,7 +151,7 @@ impl Remote {
     pub fn find(folder: &Path, place: &GitPlace, access: &GitAccess) -> Result<Self, Failure> {
         let clone = GitClone::around(folder, &access.env)?;
         let address = clone.push_address(&place.remote)?;
-        let own = private_folder(&access.temporary)?;
+        let own = OwnFolder::make(&access.temporary)?;
         let git = repository(&clone, &own, access)?;
         let mut remote = Self {
             place: place.clone(),
@@ -452,36 +450,9 @@ fn line(output: &[u8]) -> String {
     String::from_utf8_lossy(output.trim_ascii()).into_owned()
 }
 
-/// Makes a directory for git outside of every work tree, where nothing adds it to a commit.
-fn private_folder(temporary: &Path) -> Result<TempDir, Failure> {
-    let is_outside = |place: &PathBuf| place.ancestors().all(|above| !above.join(".git").exists());
-    let places = [temporary, Path::new("/tmp")].map(Path::canonicalize);
-    let place = places.into_iter().flatten().find(is_outside);
-    let made = place.map(|place| {
-        tempfile::Builder::new()
-            .prefix("drspass-git-")
-            .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir_in(place)
-    });
-    let failed = || {
-        Failure::new(
-            "drspass::place::temporary",
-            format!(
-                "cannot create a private directory in {}",
-                temporary.display()
-            ),
-            "Nothing was sent or changed. Set TMPDIR to a writable directory outside every work tree.",
-        )
-    };
-    match made {
-        Some(made) => made.map_err(|why| failed().because(why)),
-        None => Err(failed()),
-    }
-}
-
 /// Makes an empty repository, without anything of a template.
-fn repository(clone: &GitClone, own: &TempDir, access: &GitAccess) -> Result<GitRunner, Failure> {
-    let folder = own.path().join("state.git");
+fn repository(clone: &GitClone, own: &OwnFolder, access: &GitAccess) -> Result<GitRunner, Failure> {
+    let folder = own.path.path().join("state.git");
     let mut git = clone.git.at(clone.top.clone());
     git.is_terminal = access.is_terminal;
     git.git_dir = Some(folder);

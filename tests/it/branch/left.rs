@@ -1,6 +1,7 @@
 //! What a run leaves where it was cut off, came too late, or lost its work tree.
 
 use std::fs;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Child, Command};
 
@@ -8,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::support::around::{Stands, started_up_to};
 use crate::support::backend::put_program;
-use crate::support::branch::{NAME, PLACE, git, origin};
+use crate::support::branch::{NAME, PLACE, git, origin, snapshot};
 use crate::support::{J1, J2, Lab, wait_until};
 
 const APPLY: [&str; 2] = ["apply", "--auto-approve"];
@@ -192,4 +193,54 @@ fn an_init_that_was_cut_off_says_how_to_begin_again() {
         .exits(1)
         .says("there is a state at")
         .says_not("git push");
+}
+
+#[test]
+fn what_a_killed_run_left_for_git_goes_with_the_next_one_and_nothing_else() {
+    let lab = lab();
+    let temporary = TempDir::new().unwrap();
+    let command = |args: &[&str]| {
+        let mut command = lab.command(args);
+        command.env("TMPDIR", temporary.path());
+        command
+    };
+    let left = || {
+        let left = fs::read_dir(temporary.path()).unwrap();
+        let mut left: Vec<_> = left.map(|entry| entry.unwrap().path()).collect();
+        left.sort();
+        left
+    };
+    lab.killed(command(&APPLY), "place.before_push", 1);
+    assert_eq!(left().len(), 1);
+    assert!(left()[0].join("state.git").is_dir());
+    // A run that lives keeps its own.
+    let (run, stands) = started_up_to(
+        command(&APPLY),
+        "place.before_push",
+        1,
+        &lab.path("reached"),
+    );
+    assert_eq!(
+        (stands, left().len()),
+        (Stands::There, 1),
+        "the first one is gone"
+    );
+    let of_others = |name: &str| temporary.path().join(format!("drspass-branch-{name}"));
+    for name in ["open", "with-dash"] {
+        fs::create_dir(of_others(name)).unwrap();
+    }
+    fs::set_permissions(of_others("open"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(of_others("with-dash"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(of_others("file"), "").unwrap();
+    let linked = TempDir::new().unwrap();
+    fs::write(linked.path().join("file"), "").unwrap();
+    symlink(linked.path(), of_others("link")).unwrap();
+    let before = left();
+    assert_eq!(before.len(), 5);
+    lab.run_command(command(&["plan"])).exits(0);
+    assert_eq!(left(), before);
+    assert_eq!(snapshot(linked.path()).len(), 1);
+    lab.write("reached.go", "");
+    lab.wait(run).exits(0).says("2 applied");
+    assert_eq!(left().len(), 4);
 }
