@@ -1,53 +1,88 @@
 //! Pushes that are cut off, lost, refused or without an answer.
 
 use std::sync::atomic::Ordering::SeqCst;
-use std::thread::{self, JoinHandle};
-
-use rustix::process::{Pid, Signal};
 
 use super::*;
-use crate::support::wait_until;
+use crate::support::backend::kill_push;
 
-/// Kills the push to this address, as long after its start as told; then stops to look for one.
-fn kill_push(origin: &str, after: Duration) -> JoinHandle<()> {
-    let origin = origin.to_owned();
-    thread::spawn(move || {
-        let mut found = None;
-        wait_until("a push", || {
-            let entries = fs::read_dir("/proc").unwrap().flatten();
-            found = entries
-                .filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok())
-                .find(|pid| {
-                    let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-                    let line = String::from_utf8_lossy(&line).replace('\0', " ");
-                    line.contains(" push --porcelain") && line.contains(&origin)
-                });
-            found.is_some()
-        });
-        thread::sleep(after);
-        // It may have ended by itself.
-        let pid = found.and_then(Pid::from_raw).unwrap();
-        let _ = rustix::process::kill_process_group(pid, Signal::KILL);
-    })
+/// Where the first push of a second state is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Moment {
+    /// The server has nothing yet.
+    Before,
+    /// It has all, and goes on only once the same push came again and went through.
+    HookAndLate,
+    /// The same, but goes on while that one is on its way.
+    HookAndEarly,
+    /// The branch has the new state, and nobody was told.
+    Landed,
+    /// The answer is out.
+    Answered,
+}
+
+impl Moment {
+    /// Lets a first push wait there, by hooks of the server or a program in the place of git.
+    fn arrange(self, yard: &Yard) -> Remote {
+        let at = |name: &str| yard.path(name).display().to_string();
+        let (reached, go, landed) = (at("reached"), at("go"), at("landed"));
+        let until = |file: &str| format!("until [ -e '{file}' ]; do sleep 0.02; done");
+        let wait = format!("mkdir '{reached}' 2>&- && {{ {}; exit 0; }}", until(&go));
+        let hook = |name: &str, script: &str| {
+            put_program(&yard.path("srv/infra.git/hooks").join(name), script);
+        };
+        let mut access = yard.access();
+        match self {
+            Self::Before => {
+                let script = format!(
+                    "case \"$*\" in *' push --porcelain '*) {wait};; esac; PATH={PROGRAMS} exec git \"$@\""
+                );
+                put_program(&yard.path("programs/git"), &script);
+                let vars = [
+                    ("PATH", format!("{}:{PROGRAMS}", at("programs"))),
+                    ("HOME", at("home")),
+                    ("GIT_CONFIG_NOSYSTEM", "1".to_owned()),
+                ];
+                let vars = vars.map(|(name, value)| (name.into(), value.into()));
+                access.env = GitAccess::of(vars, yard.path("temporary"), false).env;
+            }
+            Self::HookAndLate => {
+                hook("pre-receive", &format!("{wait}; exit 0"));
+                hook("post-receive", &format!(": >'{go}'"));
+            }
+            Self::HookAndEarly => {
+                let second = format!(": >'{go}'; {}", until(&landed));
+                hook("pre-receive", &format!("{wait}; {second}"));
+                hook("post-receive", &format!(": >'{landed}'"));
+            }
+            Self::Landed => hook(
+                "reference-transaction",
+                &format!("[ \"$1\" = committed ] || exit 0; {wait}; exit 0"),
+            ),
+            Self::Answered => hook("post-receive", &format!("{wait}; exit 0")),
+        }
+        let place = place("origin", "drspass-state/x");
+        Remote::find(&yard.path("clone"), &place, &access).unwrap()
+    }
 }
 
 #[test]
 fn a_push_that_is_killed_at_any_moment_arrives_once() {
-    for transport in [Transport::Disk, Transport::Http] {
-        for after in [0, 30, 150, 600] {
-            let yard = Yard::new(transport);
-            let remote = yard.remote();
-            let first = created(&remote, "one");
-            put_program(&yard.path("srv/infra.git/hooks/pre-receive"), "sleep 0.4");
-            let killer = kill_push(&yard.origin, Duration::from_millis(after));
-            let second = done(remote.push(b"two", Some(&first), "two", at()));
-            killer.join().unwrap();
-            assert_eq!(fetched(&yard.remote()), second);
-            assert_eq!(
-                yard.server(&["rev-list", "--count", "drspass-state/x"]),
-                "2"
-            );
-        }
+    use Moment::{Answered, Before, HookAndEarly, HookAndLate, Landed};
+    let on_disk = [Before, HookAndLate, Landed, Answered];
+    let behind_http = [Before, HookAndLate, HookAndEarly, Landed, Answered];
+    let on_disk = on_disk.map(|moment| (Transport::Disk, moment));
+    let behind_http = behind_http.map(|moment| (Transport::Http, moment));
+    for (transport, moment) in on_disk.into_iter().chain(behind_http) {
+        let yard = Yard::new(transport);
+        let first = created(&yard.remote(), "one");
+        let remote = moment.arrange(&yard);
+        let killer = kill_push(&yard.origin, &yard.path("reached"));
+        let second = done(remote.push(b"two", Some(&first), "two", at()));
+        killer.join().unwrap();
+        fs::write(yard.path("go"), "").unwrap();
+        assert_eq!(fetched(&yard.remote()), second, "{transport:?} {moment:?}");
+        let count = yard.server(&["rev-list", "--count", "drspass-state/x"]);
+        assert_eq!(count, "2", "{transport:?} {moment:?}");
     }
 }
 

@@ -7,6 +7,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+
+use rustix::process::{Pid, Signal};
+
+use super::wait_until;
 
 /// Where tests find git.
 pub(crate) const PROGRAMS: &str = "/usr/local/bin:/usr/bin:/bin";
@@ -254,4 +259,21 @@ pub(crate) fn put_program(path: &Path, script: &str) {
     stdin.write_all(script.as_bytes()).unwrap();
     drop(stdin);
     assert!(writer.wait().unwrap().success());
+}
+
+/// Kills the push to a repository, with all that it started, once it has made a file.
+pub(crate) fn kill_push(origin: &str, reached: &Path) -> JoinHandle<()> {
+    let (origin, reached) = (origin.to_owned(), reached.to_owned());
+    std::thread::spawn(move || {
+        wait_until("a push", || reached.exists());
+        let entries = fs::read_dir("/proc").unwrap().flatten();
+        let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        let found = pids.into_iter().find(|pid| {
+            let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            let line = String::from_utf8_lossy(&line).replace('\0', " ");
+            line.contains(" push --porcelain") && line.contains(&origin)
+        });
+        let pid = found.and_then(Pid::from_raw).unwrap();
+        rustix::process::kill_process_group(pid, Signal::KILL).unwrap();
+    })
 }
