@@ -7,7 +7,7 @@ use tempfile::TempDir;
 
 use crate::support::around::{Stands, started_up_to};
 use crate::support::branch::{NAME, git};
-use crate::support::{J1, J2, Lab, wait_until};
+use crate::support::{J1, J2, Lab, Run, wait_until};
 
 const APPLY: [&str; 2] = ["apply", "--auto-approve"];
 
@@ -32,40 +32,38 @@ fn begun(lab: &Lab, folder: &Path, reached: &Path) -> Child {
 
 #[test]
 fn of_many_applies_at_once_one_sends_and_the_others_say_so() {
-    const RUNS: usize = 12;
+    const RUNS: usize = 16;
     let lab = lab();
     let clones: Vec<TempDir> = (0..RUNS).map(|_| lab.cloned()).collect();
     let marks = TempDir::new().unwrap();
-    let mark = |number: usize| marks.path().join(number.to_string());
-    let mut runs: Vec<Option<Child>> = clones
-        .iter()
-        .enumerate()
-        .map(|(number, clone)| Some(begun(&lab, clone.path(), &mark(number))))
-        .collect();
-    let is_over = |run: &mut Option<Child>| {
-        let run = run.as_mut().unwrap();
-        run.try_wait().unwrap().is_some()
+    let mark = |number: usize, end: &str| marks.path().join(format!("{number}{end}"));
+    let start = |(number, clone): (usize, &TempDir)| {
+        let stop_at = format!("place.before_push:1:{}", mark(number, "").display());
+        let mut command = lab.command(&APPLY);
+        command
+            .current_dir(clone.path())
+            .env("DRSPASS_TEST_STOP_AT", stop_at);
+        command.spawn().unwrap()
     };
-    wait_until("all but one to end", || {
-        runs.iter_mut()
-            .filter_map(|run| is_over(run).then_some(()))
-            .count()
-            >= RUNS - 1
+    let runs: Vec<Child> = clones.iter().enumerate().map(start).collect();
+    // All of them have the same state, held by nobody, before the first one marks it.
+    wait_until("all to be there", || {
+        (0..RUNS).all(|number| mark(number, "").exists())
     });
-    let holders: Vec<usize> = (0..RUNS).filter(|number| mark(*number).exists()).collect();
-    let [holder] = holders[..] else {
-        panic!("{holders:?} hold the state");
-    };
-    assert!(lab.sent().is_empty(), "the others sent nothing");
-    let held = lab.state()["body"]["holder"]["id"].clone();
-    for number in (0..RUNS).filter(|number| *number != holder) {
-        let run = lab.wait(runs[number].take().unwrap());
-        run.exits(6).says("Nothing was sent");
+    for number in 0..RUNS {
+        std::fs::write(mark(number, ".go"), "").unwrap();
     }
-    assert_eq!(lab.state()["body"]["holder"]["id"], held);
-    std::fs::write(marks.path().join(format!("{holder}.go")), "").unwrap();
-    let run = lab.wait(runs[holder].take().unwrap());
-    run.exits(0).says("2 applied");
+    let ended = runs.into_iter().map(|run| lab.wait(run));
+    let (won, lost): (Vec<Run>, Vec<Run>) = ended.partition(|run| run.code == Some(0));
+    assert_eq!((won.len(), lost.len()), (1, RUNS - 1));
+    for run in won {
+        run.says("2 applied");
+    }
+    for run in lost {
+        run.exits(6)
+            .says("another run changed git:origin")
+            .says("Nothing was sent");
+    }
     assert_eq!(lab.sent().len(), 2);
     for clone in &clones {
         // Whatever a run of it left, nothing of it counts.
