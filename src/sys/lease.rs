@@ -25,7 +25,7 @@ impl Moment {
         };
         Self {
             awake_or_asleep: read(ClockId::Boottime),
-            wall: read(ClockId::Realtime),
+            wall: read(ClockId::Realtime) + testpoint::set_ahead(),
         }
     }
 

@@ -85,16 +85,27 @@ mod armed {
         LEASE.get().copied()
     }
 
-    /// Lets the machine have slept for as many seconds as the file says.
+    /// Lets the machine have slept for as many seconds as the file says, and the wall clock be ahead
+    /// by those of a second number.
     pub fn sleep_as_in(file: &Path) {
         let _ = SLEPT.set(file.to_owned());
     }
 
     pub fn slept() -> Duration {
+        of_clocks(0)
+    }
+
+    pub fn set_ahead() -> Duration {
+        of_clocks(1)
+    }
+
+    fn of_clocks(number: usize) -> Duration {
         let text = SLEPT
             .get()
             .and_then(|file| std::fs::read_to_string(file).ok());
-        let seconds = text.and_then(|text| text.trim().parse().ok());
+        let text = text.unwrap_or_default();
+        let seconds = text.split_whitespace().nth(number);
+        let seconds = seconds.and_then(|text| text.parse().ok());
         Duration::from_secs(seconds.unwrap_or_default())
     }
 
@@ -116,7 +127,8 @@ mod armed {
 
 #[cfg(debug_assertions)]
 pub use armed::{
-    arm, arm_failures, clock, lease, may_fail, reach, shorten_lease, sleep_as_in, slept, stop_clock,
+    arm, arm_failures, clock, lease, may_fail, reach, set_ahead, shorten_lease, sleep_as_in, slept,
+    stop_clock,
 };
 
 #[cfg(not(debug_assertions))]
@@ -139,5 +151,10 @@ pub const fn lease() -> Option<std::time::Duration> {
 
 #[cfg(not(debug_assertions))]
 pub const fn slept() -> std::time::Duration {
+    std::time::Duration::ZERO
+}
+
+#[cfg(not(debug_assertions))]
+pub const fn set_ahead() -> std::time::Duration {
     std::time::Duration::ZERO
 }

@@ -5,6 +5,7 @@ use std::process::Child;
 use rustix::process::Signal;
 
 use crate::support::around::{Watched, started_up_to};
+use crate::support::backend::{PROGRAMS, put_program};
 use crate::support::branch::NAME;
 use crate::support::terminal::{APPROVAL, Terminal};
 use crate::support::{J1, J2, Lab, Run, send_signal, wait_until};
@@ -220,6 +221,89 @@ fn an_interrupted_run_clears_its_lock() {
     assert!(matches!(run.code, Some(3 | 4 | 130)), "{}", run.all());
     assert!(lab.state()["body"]["holder"].is_null());
     lab.apply(&[]).exits(0);
+}
+
+#[test]
+fn a_lease_counts_from_the_start_of_a_push_however_late_its_answer_comes() {
+    // The lease lasts 3.5 minutes: by the second of them, 152 seconds after the answer.
+    for (slept, is_valid) in [("150", true), ("211", false)] {
+        let lab = lab();
+        let clock = lab.path("slept");
+        std::fs::write(&clock, "0").unwrap();
+        let hooks = lab.origin.as_ref().unwrap().path().join("hooks");
+        // The branch has the marks, and git is told 59 seconds later.
+        let script = format!("printf 59 >'{}'", clock.display());
+        put_program(&hooks.join("post-receive"), &script);
+        let run = stopped(&lab, &[("DRSPASS_TEST_SLEPT", clock.to_str().unwrap())]);
+        assert_eq!(lab.read("slept"), "59");
+        std::fs::write(&clock, slept).unwrap();
+        let run = goes_on(&lab, run);
+        let (code, said) = match is_valid {
+            true => (0, "2 applied"),
+            false => (1, "2 not sent"),
+        };
+        run.exits(code).says(said);
+        assert_eq!(lab.sent().is_empty(), !is_valid);
+        assert!(lab.state()["body"]["holder"].is_null());
+    }
+}
+
+#[test]
+fn a_wall_clock_that_is_set_takes_nothing_over_and_lets_nobody_send_for_longer() {
+    let lab = lab();
+    let (clock, looks) = (lab.path("clock"), lab.path("looks"));
+    let holder = stopped(&lab, &[]);
+    let script = format!(
+        "echo \"$*\" >>'{}'; PATH={PROGRAMS} exec git \"$@\"",
+        looks.display()
+    );
+    put_program(&lab.path("bin/git"), &script);
+    let clone = lab.cloned();
+    let waiting = |now: &str| {
+        let mut command = lab.command(&APPLY);
+        command
+            .current_dir(clone.path())
+            .env("PATH", format!("{}:{PROGRAMS}", lab.path("bin").display()))
+            .env("DRSPASS_TEST_NOW", now)
+            .env("DRSPASS_TEST_LEASE", "40")
+            .env("DRSPASS_TEST_SLEPT", &clock);
+        command
+    };
+    // By its own clock, this run came before the marks: it has no reason to wait.
+    let early = lab.run_command(waiting("2000-01-01T00:00:00Z"));
+    early.exits(6).says("is held by run");
+    // By this one, the holder has been silent for years.
+    std::fs::write(&clock, "0 7200").unwrap();
+    let watcher = Watched::start(waiting("2100-01-01T00:00:00Z"));
+    watcher.says("waiting");
+    let looks = || {
+        let text = std::fs::read_to_string(&looks).unwrap();
+        text.matches(" ls-remote --quiet --heads ").count()
+    };
+    for time in ["0 7200", "0 90000", "0 0"] {
+        std::fs::write(&clock, time).unwrap();
+        let seen = looks();
+        wait_until("two looks", || looks() >= seen + 2);
+    }
+    goes_on(&lab, holder).exits(0).says("2 applied");
+    let watcher = watcher.ended(&lab);
+    watcher.exits(0).says_not("took over");
+    assert_eq!(lab.sent().len(), 1, "nothing was sent again");
+
+    // Who sends goes by the clock that is ahead.
+    let mut lab = lab;
+    lab.passwords(&[(J1, "source", "canary-3"), (J2, "source", "canary-2")]);
+    std::fs::remove_file(lab.path("reached.go")).unwrap();
+    for (then, now) in [("0 0", "0 211"), ("0 7200", "211 0")] {
+        std::fs::write(lab.path("clock"), then).unwrap();
+        let clock = lab.path("clock").display().to_string();
+        let run = stopped(&lab, &[("DRSPASS_TEST_SLEPT", &clock)]);
+        std::fs::write(lab.path("clock"), now).unwrap();
+        let run = goes_on(&lab, run);
+        run.exits(1).says("1 not sent");
+        std::fs::remove_file(lab.path("reached.go")).unwrap();
+        assert_eq!(lab.sent().len(), 1);
+    }
 }
 
 #[test]
