@@ -66,6 +66,9 @@ where
         if let Some(Ok(seconds)) = env.var("DRSPASS_TEST_LEASE").map(|text| text.parse()) {
             crate::sys::testpoint::shorten_lease(seconds);
         }
+        if let Some(Ok(seconds)) = env.var("DRSPASS_TEST_SETTLE").map(|text| text.parse()) {
+            crate::sys::testpoint::shorten_settle(seconds);
+        }
         if let Some(file) = env.path_var("DRSPASS_TEST_SLEPT") {
             crate::sys::testpoint::sleep_as_in(&file);
         }

@@ -75,6 +75,7 @@ mod armed {
 
     static LEASE: OnceLock<Duration> = OnceLock::new();
     static SLEPT: OnceLock<PathBuf> = OnceLock::new();
+    static SETTLE: OnceLock<Duration> = OnceLock::new();
 
     /// Shortens the lease of a state on a branch.
     pub fn shorten_lease(seconds: u64) {
@@ -83,6 +84,15 @@ mod armed {
 
     pub fn lease() -> Option<Duration> {
         LEASE.get().copied()
+    }
+
+    /// Shortens the time for finding out what became of a push.
+    pub fn shorten_settle(seconds: u64) {
+        let _ = SETTLE.set(Duration::from_secs(seconds));
+    }
+
+    pub fn settle() -> Option<Duration> {
+        SETTLE.get().copied()
     }
 
     /// Lets the machine have slept for as many seconds as the file says, and the wall clock be ahead
@@ -127,8 +137,8 @@ mod armed {
 
 #[cfg(debug_assertions)]
 pub use armed::{
-    arm, arm_failures, clock, lease, may_fail, reach, set_ahead, shorten_lease, sleep_as_in, slept,
-    stop_clock,
+    arm, arm_failures, clock, lease, may_fail, reach, set_ahead, settle, shorten_lease,
+    shorten_settle, sleep_as_in, slept, stop_clock,
 };
 
 #[cfg(not(debug_assertions))]
@@ -146,6 +156,11 @@ pub const fn clock() -> Option<jiff::Timestamp> {
 
 #[cfg(not(debug_assertions))]
 pub const fn lease() -> Option<std::time::Duration> {
+    None
+}
+
+#[cfg(not(debug_assertions))]
+pub const fn settle() -> Option<std::time::Duration> {
     None
 }
 

@@ -21,6 +21,7 @@ use crate::core::redact::{ForeignText, Needles};
 use crate::core::secret::Secret;
 use crate::sys::children::ChildEnv;
 use crate::sys::git::{ChildEnd, ChildOutput};
+use crate::sys::testpoint;
 use clone::{GitClone, PushAddress};
 use own::OwnFolder;
 use runner::{GitRunner, GitUse, MAX_OUTPUT};
@@ -88,10 +89,12 @@ pub struct GitLimits {
 
 impl Default for GitLimits {
     fn default() -> Self {
+        let minute = Duration::from_secs(60);
+        let settle = testpoint::settle().unwrap_or(minute);
         Self {
-            command: Duration::from_secs(60),
-            settle: Duration::from_secs(60),
-            pause: Duration::from_secs(5),
+            command: minute,
+            settle,
+            pause: settle / 12,
         }
     }
 }

@@ -4,11 +4,13 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::process::{Child, Command};
+use std::sync::atomic::Ordering::SeqCst;
 
 use tempfile::TempDir;
 
+use super::served::{LoginIn, Served};
 use crate::support::around::{Stands, started_up_to};
-use crate::support::backend::put_program;
+use crate::support::backend::{kill_push, put_program};
 use crate::support::branch::{NAME, PLACE, git, origin, snapshot};
 use crate::support::{J1, J2, Lab, wait_until};
 
@@ -19,6 +21,65 @@ fn lab() -> Lab {
     lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
     lab.push();
     lab
+}
+
+#[test]
+fn marks_that_arrive_after_the_run_gave_up_are_seen_by_the_next_one() {
+    let mut served = Served::new(LoginIn::Header);
+    served.init().exits(0);
+    let lab = &mut served.lab;
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+    lab.push();
+    let clone = lab.cloned();
+    fs::copy(lab.path(".git/config"), clone.path().join(".git/config")).unwrap();
+    let in_clone = |args: &[&str]| {
+        let mut command = served.command(args);
+        command.current_dir(clone.path());
+        served.lab.run_command(command)
+    };
+    let lab = &served.lab;
+    let repository = lab.origin.as_ref().unwrap().path();
+    let at = |name: &str| lab.path(name).display().to_string();
+    let script = format!(
+        "mkdir '{}' 2>&- || exit 0; until [ -e '{}' ]; do sleep 0.02; done",
+        at("reached"),
+        at("go")
+    );
+    put_program(&repository.join("hooks/pre-receive"), &script);
+    let tip = lab.tip();
+    let mut command = served.command(&APPLY);
+    command.env("DRSPASS_TEST_SETTLE", "2");
+    let run = command.spawn().unwrap();
+    // The server has the marks, but the line is cut, and it is not reached again.
+    wait_until("the push", || lab.exists("reached"));
+    served.server.is_mute.store(true, SeqCst);
+    let killer = kill_push(&served.url(), &lab.path("reached"));
+    killer.join().unwrap();
+    let run = lab.wait(run).exits(1);
+    let said = run.stderr.clone();
+    run.says("cannot find out whether git:origin")
+        .says("Nothing was sent; entries may be marked");
+    served.server.is_mute.store(false, SeqCst);
+    assert_eq!(lab.tip(), tip);
+    in_clone(&["plan"]).exits(0).says("2 to set");
+    lab.write("go", "");
+    wait_until("the marks", || lab.tip() != tip);
+    let holder = lab.state()["body"]["holder"]["id"].clone();
+    let release = ["lock", "release", holder.as_str().unwrap()];
+    let named = format!("drspass {}", release.join(" "));
+    assert!(said.contains(&named), "{named}\n{said}");
+    let plan = in_clone(&["plan"]).exits(0);
+    assert_eq!(plan.stdout.matches("  ? ").count(), 2, "{}", plan.stdout);
+    plan.says("2 to send again");
+    in_clone(&APPLY)
+        .exits(6)
+        .says("is held by run")
+        .says(&named)
+        .says("Nothing was sent");
+    assert!(lab.sent().is_empty());
+    in_clone(&release).exits(0);
+    in_clone(&APPLY).exits(0).says("2 applied");
+    served.run(&["plan"]).exits(0).says("2 in sync");
 }
 
 /// An apply in a clone that stops at a place, after which the clone is moved or removed.
