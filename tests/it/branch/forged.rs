@@ -4,11 +4,13 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
+use drspass::sim::EndPointType;
 use tempfile::TempDir;
 
+use crate::looped::refuse;
 use crate::support::backend::{PROGRAMS, put_program};
 use crate::support::branch::{NAME, PLACE, git, snapshot};
-use crate::support::{J1, J2, Lab, make_pipe};
+use crate::support::{J1, J2, Lab, Run, make_pipe};
 
 const MANIFEST: [&str; 2] = ["passwords.yaml.age", "passwords.index.yaml"];
 
@@ -182,6 +184,56 @@ fn a_forged_serial_raises_no_floor() {
     push_older(&lab, &tip);
     lab.run(&["plan"]).exits(0).says("1 to change");
     lab.apply(&[]).exits(0);
+}
+
+/// Runs it with a git that reaches the repository so many times, and then no more.
+fn cut_off(lab: &Lab, connections: usize, args: &[&str]) -> Run {
+    let programs = TempDir::new().unwrap();
+    let count = programs.path().join("count");
+    let script = format!(
+        "case \" $* \" in *' ls-remote --quiet '*|*' fetch '*)\n\
+         echo >>'{count}'; [ \"$(wc -l <'{count}')\" -le {connections} ] || {{ echo 'fatal: the line is cut' >&2; exit 128; }};;\n\
+         esac; PATH={PROGRAMS} exec git \"$@\"",
+        count = count.display()
+    );
+    put_program(&programs.path().join("git"), &script);
+    let mut command = lab.command(args);
+    let path = format!("{}:{PROGRAMS}", programs.path().display());
+    command.env("PATH", path);
+    lab.run_command(command)
+}
+
+#[test]
+fn a_state_is_distrusted_as_it_was_read_or_not_at_all() {
+    let mut lab = applied();
+    lab.passwords(&[(J1, "source", "canary-3"), (J2, "source", "canary-2")]);
+    lab.sim
+        .inject(refuse(J1, EndPointType::Source, "DRS.KE0002"));
+    lab.apply(&[]).exits(1);
+    // Which branch is the default one, and the state.
+    cut_off(&lab, 2, &["state", "distrust"]).exits(0);
+    // It was authentic, so a wrong password stays known, which would lock an account.
+    lab.run(&["plan"]).exits(0).says("DRS.KE0002");
+
+    let refused = |connections: usize, args: &[&str]| {
+        let text = format!(
+            "error: cannot read {PLACE}: \"the line is cut\"\n  help: Nothing was sent or changed. Check the network and git's login for this repository: 'git ls-remote' must work without a question.\n  code: drspass::place::fetch\n"
+        );
+        let run = cut_off(&lab, connections, args).exits(1);
+        assert_eq!(run.stderr, text);
+    };
+    push_state(&lab, "garbage");
+    let tip = lab.tip();
+    for connections in [0, 1, 2] {
+        refused(connections, &["state", "distrust"]);
+        assert_eq!(lab.tip(), tip);
+    }
+    lab.in_origin(&["update-ref", "-d", &format!("refs/heads/{NAME}")]);
+    for connections in [0, 1] {
+        refused(connections, &["state", "distrust", "--create"]);
+        assert_eq!(lab.in_origin(&["branch", "--list", NAME]), "");
+    }
+    lab.run(&["state", "distrust", "--create"]).exits(0);
 }
 
 #[test]

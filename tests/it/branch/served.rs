@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 use crate::support::backend::{Backend, PROGRAMS, put_program};
 use crate::support::branch::{PLACE, git, origin, snapshot};
+use crate::support::terminal::Terminal;
 use crate::support::{J1, J2, Lab, Run};
 
 const PASSWORD: &str = "canary-served-password";
@@ -275,4 +276,40 @@ fn a_login_that_is_refused_is_an_error_and_sends_nothing() {
         assert_eq!(served.lab.tip(), tip);
         assert!(served.lab.sent().is_empty());
     });
+}
+
+#[test]
+fn a_brief_question_asks_for_no_login_on_a_terminal() {
+    let mut served = Served::new(LoginIn::Environment);
+    served.init().exits(0);
+    served.login = LoginIn::Header;
+    served.lab.plant(&["canary-1", "canary-2", "canary-3"]);
+    let address = format!("{J1}/source");
+    let jobs = |job: &str, password: &str| {
+        format!("version: 1\njobs:\n  {job}:\n    source: {{ password: '{password}' }}\n")
+    };
+    served.lab.write("plain.yaml", jobs(J1, "canary-1"));
+    let json = format!("{{ \"{J1}/source\": \"canary-2\" }}");
+    let outside = TempDir::new().unwrap();
+    let list = outside.path().join("in.json");
+    fs::write(&list, json).unwrap();
+    for args in [
+        &["encrypt", "plain.yaml"][..],
+        &["set", &address, "--generate"],
+        &["import", list.to_str().unwrap(), "--write"],
+        &["edit"],
+        &["rekey", "--yes"],
+        &["unset", &address],
+    ] {
+        let mut command = served.command(args);
+        command.env("EDITOR", "sed -i s/canary-2/canary-3/");
+        let run = served.lab.ended(Terminal::start(command));
+        assert!(!run.stdout.lines().any(|line| line.starts_with("Username")));
+        run.exits(0).says("was not read");
+    }
+    // What needs the state does ask.
+    let mut terminal = Terminal::start(served.command(&["plan"]));
+    terminal.sees("Username for");
+    terminal.control('c');
+    terminal.closes();
 }
