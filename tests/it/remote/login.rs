@@ -223,39 +223,52 @@ fn git_gets_no_variable_of_drspass_and_no_key_of_the_terminal_when_it_pushes() {
     assert_ne!(group.trim(), ours);
 }
 
+/// A remote behind an ssh that writes down what it is told.
+fn behind_ssh(yard: &Yard, is_terminal: bool) -> Remote {
+    let script = format!(
+        "echo \"$*\" >>'{}'\nfor last; do :; done\neval \"$last\"",
+        yard.path("said").display()
+    );
+    put_program(&yard.path("bin/ssh"), &script);
+    let url = format!("ssh://git@git.example.com{}", yard.origin);
+    yard.git("clone", &["remote", "set-url", "origin", &url]);
+    let ssh = format!("{} -i key", yard.path("bin/ssh").display());
+    yard.git("clone", &["config", "core.sshCommand", &ssh]);
+    let access = GitAccess {
+        is_terminal,
+        ..yard.access()
+    };
+    let place = place("origin", "drspass-state/x");
+    Remote::find(&yard.path("clone"), &place, &access).unwrap()
+}
+
+/// For each connection so far, whether ssh was to ask nothing.
+fn quiet_connections(yard: &Yard) -> Vec<bool> {
+    let said = fs::read_to_string(yard.path("said")).unwrap();
+    assert!(said.lines().all(|it| it.starts_with("-i key")), "{said}");
+    let quiet = said.lines().map(|it| it.contains("-oBatchMode=yes"));
+    quiet.collect()
+}
+
 #[test]
 fn ssh_asks_once_at_most_and_never_without_a_terminal() {
     for is_terminal in [true, false] {
         let yard = Yard::new(Transport::Disk);
-        let said = yard.path("said");
-        let script = format!(
-            "echo \"$*\" >>'{}'\nfor last; do :; done\neval \"$last\"",
-            said.display()
-        );
-        put_program(&yard.path("bin/ssh"), &script);
-        let url = format!("ssh://git@git.example.com{}", yard.origin);
-        yard.git("clone", &["remote", "set-url", "origin", &url]);
-        let ssh = format!("{} -i key", yard.path("bin/ssh").display());
-        yard.git("clone", &["config", "core.sshCommand", &ssh]);
-        let access = GitAccess {
-            is_terminal,
-            ..yard.access()
-        };
-        let remote = Remote::find(
-            &yard.path("clone"),
-            &place("origin", "drspass-state/x"),
-            &access,
-        )
-        .unwrap();
+        let remote = behind_ssh(&yard, is_terminal);
         let first = created(&remote, "one");
         done(remote.push(b"two", Some(&first), "two", at()));
-        let said = fs::read_to_string(said).unwrap();
-        let quiet: Vec<bool> = said
-            .lines()
-            .map(|it| it.contains("-oBatchMode=yes"))
-            .collect();
-        assert_eq!(quiet[0], !is_terminal, "{said}");
-        assert!(quiet.len() > 3 && quiet[1..].iter().all(|it| *it), "{said}");
-        assert!(said.lines().all(|it| it.starts_with("-i key")), "{said}");
+        let quiet = quiet_connections(&yard);
+        assert_eq!(quiet[0], !is_terminal);
+        assert!(quiet.len() > 3 && quiet[1..].iter().all(|it| *it));
     }
+}
+
+#[test]
+fn a_brief_question_over_ssh_asks_for_nothing_on_a_terminal_either() {
+    let yard = Yard::new(Transport::Disk);
+    let first = created(&yard.remote(), "one");
+    let remote = behind_ssh(&yard, true);
+    assert_eq!(remote.fetch_unasked(PATIENCE).unwrap(), Some(first));
+    let quiet = quiet_connections(&yard);
+    assert!(!quiet.is_empty() && quiet.iter().all(|it| *it));
 }
