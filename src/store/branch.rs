@@ -123,10 +123,6 @@ impl Branch {
             return Ok(found);
         }
         let remote = Remote::find(&self.folder, &self.place, &self.access.git)?;
-        let limit = match testpoint::lease() {
-            Some(lease) => lease / 2,
-            None => LEASE - MAX_REQUEST_TIME - MARGIN,
-        };
         let base = remote.local().join("drspass.state.json");
         // Of each place its own: after a move, both are read for a while.
         let name = branch_name(remote.repository(), &self.place.branch);
@@ -135,7 +131,7 @@ impl Branch {
             seen_path: files::with_suffix(&base, &suffix),
             base,
             remote,
-            lease: Arc::new(Lease::new(limit)),
+            lease: Arc::new(Lease::new(LEASE - MAX_REQUEST_TIME - MARGIN)),
             session: Mutex::default(),
         };
         Ok(self.found.get_or_init(|| found))
