@@ -33,8 +33,9 @@ pub struct Context<'a> {
     pub ca_file: Option<PathBuf>,
     pub children: ChildEnv,
     rules: UserRules,
-    /// The options that a proposed command repeats.
-    repeated: String,
+    /// The options that a proposed command repeats, with a space after each: of the directory, and
+    /// of the state.
+    repeated: [String; 2],
 }
 
 /// Variables that must not be empty.
@@ -90,9 +91,11 @@ impl<'a> Context<'a> {
         if let Some(list) = env.var("DRSPASS_TRUSTED_HOSTS") {
             trusted_hosts.extend(list.split(',').map(|host| host.trim().to_owned()));
         }
-        let named = [("-C", &global.directory), ("--state", &global.state)].into_iter();
-        let named = named.filter_map(|(option, path)| Some((option, path.as_deref()?)));
-        let repeated = named.map(|(option, path)| format!("{option} {} ", quoted(path)));
+        let named = [("-C", &global.directory), ("--state", &global.state)];
+        let repeated = named.map(|(option, path)| {
+            let given = path.as_deref();
+            given.map_or_else(String::new, |path| format!("{option} {} ", quoted(path)))
+        });
         let state = global.state.clone();
         let state = state.or_else(|| env.path_var("DRSPASS_STATE"));
         let state = state.map(Place::named).transpose().map_err(|what| {
@@ -117,7 +120,7 @@ impl<'a> Context<'a> {
                 max_changes,
                 override_limits: None,
             },
-            repeated: repeated.collect(),
+            repeated,
         })
     }
 
@@ -196,7 +199,13 @@ impl<'a> Context<'a> {
 
     /// Returns a command to propose, which works on the directory and the state of this one.
     pub fn command(&self, words: &str) -> String {
-        format!("drspass {}{words}", self.repeated)
+        let [folder, state] = &self.repeated;
+        format!("drspass {folder}{state}{words}")
+    }
+
+    /// Returns a command to propose, with the state that drspass.yaml names.
+    pub fn command_of_directory(&self, words: &str) -> String {
+        format!("drspass {}{words}", self.repeated[0])
     }
 
     pub fn next_step(&self, has_unused_credential: bool) {

@@ -60,6 +60,8 @@ fn a_proposed_command_works_on_the_directory_and_the_state_of_the_command_before
     let mut init = vec![
         "-C",
         "new",
+        "--state",
+        "passwords.json",
         "init",
         "-i",
         "key.txt",
