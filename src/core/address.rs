@@ -186,8 +186,12 @@ pub fn unmatched<'a>(
         true => text.to_owned(),
         false => number.to_string(),
     };
+    let mark = match address.kind {
+        AddressKind::Credential => "@",
+        AddressKind::Job => "",
+    };
     let meant = nearest(known, address.name);
-    let meant = meant.map_or_else(String::new, |name| format!("; did you mean {name}?"));
+    let meant = meant.map_or_else(String::new, |name| format!("; did you mean {mark}{name}?"));
     format!("address {named} of {option} matches no entry{meant}")
 }
 

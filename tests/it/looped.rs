@@ -198,14 +198,15 @@ fn names_and_credentials_are_addresses() {
     for (address, meant) in [
         ("ordrs/source", "orders"),
         ("Orders", "orders"),
-        ("@orders_db", "orders-db"),
+        ("@orders_db", "@orders-db"),
     ] {
         let what = format!("address 1 of --only matches no entry; did you mean {meant}?");
         lab.run(&["plan", "--only", address]).exits(1).says(&what);
     }
-    lab.run(&["get", "ordres/source"])
-        .exits(1)
-        .says("did you mean orders?");
+    for (address, meant) in [("ordres/source", "orders"), ("@order-db", "@orders-db")] {
+        let what = format!("address 1 of get matches no entry; did you mean {meant}?");
+        lab.run(&["get", address]).exits(1).says(&what);
+    }
 }
 
 #[test]

@@ -193,8 +193,12 @@ pub fn get(context: &Context<'_>, args: &GetArgs) -> Result<u8, OpError> {
     let opened = root.open(&context.unlock(), &context.rules())?;
     let mut passwords = address::passwords(&opened.manifest, &args.address);
     let Some(password) = passwords.next() else {
-        let known = opened.manifest.assignments().iter().map(Subject::from);
-        let known = known.filter_map(|it| it.name);
+        let is_credential = args.address.starts_with('@');
+        let jobs = opened.manifest.assignments().iter().map(Subject::from);
+        let jobs = jobs.filter_map(|it| it.name).filter(|_| !is_credential);
+        let credentials = opened.manifest.credentials().iter();
+        let credentials = credentials.filter(|_| is_credential).map(|it| &*it.name);
+        let known = jobs.chain(credentials);
         let unmatched = address::unmatched("get", 1, &args.address, known);
         return Err(OpError::unmatched(vec![unmatched]));
     };
