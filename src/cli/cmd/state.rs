@@ -177,9 +177,9 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             let text = format!("The move is done: {former} is not read any more.\n");
             let arrived = context.shell.result(&text);
             if let Some(error) = unmarked {
+                let why = with_causes(&error);
                 context.shell.message(&format!(
-                    "note: the state there is not marked as moved, so a former manifest would go on with it; remove it: {}\n",
-                    with_causes(&error)
+                    "note: cannot mark the state there as moved: {why}. Remove it, or a checkout with a former manifest goes on with it.\n"
                 ));
             }
             context.shell.message(

@@ -303,7 +303,7 @@ fn a_move_ends_where_the_former_place_cannot_be_marked() {
     fs::set_permissions(&hook, fs::Permissions::from_mode(0o755)).unwrap();
     lab.run(&["state", "move", "--done"])
         .exits(0)
-        .says("is not marked as moved")
+        .says("cannot mark the state there as moved")
         .says("drspass-state/test");
     fs::remove_file(hook).unwrap();
     in_sync(lab.run(&["plan"]), 2);
