@@ -224,9 +224,9 @@ impl Branch {
         Ok(session.tip.as_ref().map(|tip| tip.state.clone()))
     }
 
-    /// Returns the command that removes the state that was read, if nothing was written after it. No
-    /// key proves that, so a command of drspass never does it: who may push could have made it look
-    /// so, though not without the history, which would be lost.
+    /// Returns the command that removes the state that was read, if it has no entries and its commit is
+    /// the first one. No key proves that it was never used, so drspass does not remove it: someone who
+    /// may push can forge the content, but not take the history away.
     pub(super) fn removal_of_unused(&self) -> Option<String> {
         let found = self.found().ok()?;
         let tip = found.session().tip.clone()?;

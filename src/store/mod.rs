@@ -509,7 +509,7 @@ impl Store {
             let unused = self.branch().and_then(Branch::removal_of_unused);
             let help = unused.map_or_else(
                 || "That state is unchanged. Each root directory needs a place of its own: name another one, or remove this state if it is no longer used.".to_owned(),
-                |removal| format!("That state is unchanged. It was never used: a command that was cut off may have left it. If no manifest is sealed for it, run '{removal}', then the same command again; otherwise name another place."),
+                |removal| format!("That state is unchanged. It has no entries and no history: a command that was cut off may have left it. If no manifest is sealed for it, run '{removal}', then the same command again; otherwise name another place."),
             );
             let message = format!("there is a state at {} already", self.path().display());
             return Err(Failure::new("drspass::state::exists", message, help).into());

@@ -218,7 +218,9 @@ fn an_init_that_was_cut_off_says_how_to_begin_again() {
         .split_whitespace()
         .collect::<Vec<_>>()
         .join(" ");
-    again.says("there is a state at").says("It was never used");
+    again
+        .says("there is a state at")
+        .says("It has no entries and no history");
     let (_, removal) = text.split_once("run 'git ").unwrap();
     let (removal, _) = removal.split_once("', then").unwrap();
     let removal: Vec<&str> = removal.split(' ').collect();
