@@ -31,7 +31,7 @@ impl OwnFolder {
         let places = [temporary, Path::new("/tmp")].map(Path::canonicalize);
         let place = places.into_iter().flatten().find(is_outside);
         let made = place
-            .ok_or(io::ErrorKind::NotFound.into())
+            .ok_or_else(|| io::Error::other("it is missing, or in a work tree"))
             .and_then(|place| {
                 sweep(&place);
                 Self::make_in(&place)
