@@ -83,7 +83,7 @@ impl<'a> From<&'a Assignment> for Subject<'a> {
     }
 }
 
-/// Of how many unmatched addresses the meant name is looked for.
+/// The most unmatched addresses of an option that get a suggestion.
 const MOST_SUGGESTED: usize = 3;
 
 /// Marks the subjects that match any of the addresses. Fails with the addresses that match none.
@@ -109,7 +109,7 @@ pub fn find(
             .filter(|at| address.matches(&subjects[**at]))
             .peekable();
         if found.peek().is_none() {
-            // Each is compared with every name, so not for all of many.
+            // It is compared with all names, which takes too long for thousands of addresses.
             let known = subjects.iter().filter(|_| missed.len() < MOST_SUGGESTED);
             let known = known.filter_map(|subject| match address.kind {
                 AddressKind::Job => subject.name,
@@ -168,8 +168,9 @@ pub struct Selection {
     resend: Option<Vec<bool>>,
 }
 
-/// Says that an address, of a number (from 1) on the command line, matches no entry, and which of the
-/// `known` names is nearly the same. It is not repeated but as an id: it may be a misplaced secret.
+/// Says that the address with this number (from 1) of an option matches no entry, and suggests one
+/// of the `known` names. Only an id or a misspelt endpoint is repeated: any other text may be a
+/// misplaced secret.
 pub fn unmatched<'a>(
     option: &str,
     number: usize,

@@ -81,7 +81,7 @@ pub struct Holder {
     pub renewed: Timestamp,
 }
 
-/// Returns a time as people read it.
+/// Formats a time as all texts have it, such as `2026-11-29 14:03 UTC`.
 pub fn minute(at: Timestamp) -> String {
     at.strftime("%Y-%m-%d %H:%M UTC").to_string()
 }

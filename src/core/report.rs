@@ -247,7 +247,7 @@ pub enum Signal {
 }
 
 impl Signal {
-    /// Says what it did to a run.
+    /// Returns what it did to a run, as the end of a sentence.
     pub const fn word(self) -> &'static str {
         match self {
             Self::Interrupt => "interrupted",

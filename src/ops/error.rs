@@ -181,7 +181,7 @@ impl OpError {
         .into()
     }
 
-    /// Addresses that match no entry, as [`address::unmatched`] says it.
+    /// Addresses that match no entry, each as `core::address::unmatched` says it.
     pub fn unmatched(addresses: Vec<String>) -> Self {
         Failure::new(
             "drspass::address::unmatched",

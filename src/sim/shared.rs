@@ -76,7 +76,7 @@ impl Shared {
         self.lock().faults[queue as usize].inject(fault);
     }
 
-    /// Takes back all faults; what they count goes on.
+    /// Removes all faults. The count of requests goes on.
     pub fn disarm(&self) {
         self.lock().faults.iter_mut().for_each(ArmedFaults::disarm);
     }

@@ -291,7 +291,8 @@ const MIN_COLUMNS: usize = 30;
 /// The least indent of continued lines, so that no foreign text starts a line.
 const HANG: usize = 2;
 
-/// A column of words that would be narrower, or than one of them, goes below what is before it.
+/// A column of words goes below what is before it if it would be narrower than this, or than its
+/// longest word.
 const MIN_WORDS: usize = 24;
 
 /// The least space between the columns of a list.

@@ -58,8 +58,8 @@ pub fn check_recent(root: &Root, state: Option<&State>, now: Timestamp) -> Resul
 }
 
 /// Returns the state once no other run holds it, or once its holder has not moved the branch for a
-/// lease by the clock of this machine. The holder's own stamp only decides whether to wait. If it
-/// waited, it returns what takes the signals since then.
+/// lease by the clock of this machine. The holder's own stamp only decides whether to wait. After a
+/// wait it returns the waiter too, which takes the signals from then on.
 pub fn wait(
     root: &Root,
     sealed: &Sealed,
@@ -112,7 +112,7 @@ pub fn wait(
     }
 }
 
-/// Returns what was asked, unless a signal came: Ctrl-C ends git as well, so the answer is none.
+/// Returns the answer, unless a signal arrived: Ctrl-C ends git too, so an error may be due to it.
 fn heeding<T>(waiter: &mut Waiter, asked: T) -> Result<T, OpError> {
     let signal = waiter.signal_within(Duration::ZERO);
     signal.map_or(Ok(asked), interrupted)

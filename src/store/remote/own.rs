@@ -82,7 +82,7 @@ fn open(folder: &Path) -> io::Result<File> {
     options.open(folder)
 }
 
-/// Removes what killed runs of this user left. They are only in the way: what stays, stays.
+/// Removes what killed runs of this user left. What cannot be removed stays: it does no harm.
 fn sweep(place: &Path) {
     let entries = fs::read_dir(place).into_iter().flatten().flatten();
     let ours = entries
