@@ -31,7 +31,7 @@ fn the_second_of_two_applies_is_turned_away_and_nothing_is_sent_twice() {
     };
     without_key(&["state", "list"])
         .says("outcome unknown")
-        .says("with ids, as names need the key;");
+        .says("with ids in place of names;");
     without_key(&["lock", "show"])
         .says("is held by process")
         .says(" UTC (not authenticated)");
