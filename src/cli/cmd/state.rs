@@ -165,7 +165,7 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             let serial = relocate(&root, &unlock, &rules, &runtime, &place)?;
             let text = format!("Moved the state to {place}, serial {serial}.\n");
             let arrived = context.shell.result(&text);
-            let done = context.command("state move --done");
+            let done = context.command_of_directory("state move --done");
             context.shell.message(&format!(
                 "Next: commit drspass.yaml, the manifest and its index. Until others have them, they use \
                  the former place, and drspass reads both. When all have them:\n  {done}\nA branch with a state must never be one whose pipelines get the key.\n",

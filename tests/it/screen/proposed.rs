@@ -71,7 +71,8 @@ fn a_proposed_command_works_on_the_directory_and_the_state_of_the_command_before
     init.extend(["--endpoint", &endpoint, "--auth-url", &auth_url]);
     let run = lab.run_command(there(&init)).exits(0);
     run.says("Next: run 'drspass -C new edit' to fill in the manifest.");
-    let moved = there(&["-C", "my prod", "state", "move", "moved.json"]);
+    let former = ["-C", "my prod", "--state", "drspass.state.json"];
+    let moved = there(&[&former[..], &["state", "move", "moved.json"]].concat());
     let done = "drspass -C 'my prod' state move --done";
     lab.run_command(moved)
         .exits(0)
