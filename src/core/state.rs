@@ -254,6 +254,15 @@ impl State {
         }
     }
 
+    /// Returns the entries that a run has marked and not settled.
+    pub fn marked_by(&self, run: &str) -> Vec<EntryKey> {
+        let entries = self.entries.iter().filter(|(_, entry)| {
+            let pending = entry.pending.as_ref();
+            pending.is_some_and(|pending| pending.run_id.as_str() == run)
+        });
+        entries.map(|(key, _)| key.clone()).collect()
+    }
+
     /// Returns its serial, the revision applied last, and the highest that was ever applied.
     pub const fn numbers(&self) -> [u64; 3] {
         [self.serial, self.revision, self.highest]

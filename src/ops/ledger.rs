@@ -404,38 +404,27 @@ impl<'a> LockedLedger<'a> {
         self.save(what, state, &snapshot.version, &entries, Store::end_journal)
     }
 
-    /// Ends the lock of a run on a branch, once `approve` has seen the run, if it is known. Returns
-    /// the entries that it leaves marked: what it sent of them is unknown.
+    /// Ends the lock of a run on a branch, once `approve` has seen the run. Returns the entries that it leaves marked: what it sent of them is unknown.
     pub fn release(
         &self,
         id: &str,
-        approve: impl FnOnce(Option<&Holder>) -> Result<(), OpError>,
+        approve: impl FnOnce(&Holder) -> Result<(), OpError>,
     ) -> Result<LedgerChange, OpError> {
         let snapshot = self.root.store.read(&self.keys)?;
         let present = holder_of(&snapshot).cloned();
         let named = present.as_ref().filter(|holder| holder.id.as_str() == id);
         let version = snapshot.version.clone();
         match trusted(self.root, &self.opened, snapshot)? {
-            Some(state) if named.is_some() => {
+            Some(state) if let Some(named) = named => {
                 approve(named)?;
-                let entries = state.entries.iter();
-                let marked = entries.filter(|(_, entry)| {
-                    let pending = entry.pending.as_ref();
-                    pending.is_some_and(|pending| pending.run_id.as_str() == id)
-                });
-                let marked: Vec<EntryKey> = marked.map(|(key, _)| key.clone()).collect();
+                let marked = state.marked_by(id);
                 self.save("released", state, &version, &marked, Store::end_journal)
             }
             _ => {
-                if self.opened.sealed.moved_from.is_some() {
-                    approve(None)?;
-                }
-                let of_former = (&self.guard, &self.keys);
-                if let Some(serial) =
-                    self.root
-                        .release_former(&self.opened.sealed, of_former, id)?
-                {
-                    return Ok(self.changed("released", &[], serial));
+                let (sealed, access) = (&self.opened.sealed, (&self.guard, &self.keys));
+                let released = self.root.release_former(sealed, access, id, approve)?;
+                if let Some((serial, marked)) = released {
+                    return Ok(self.changed("released", &marked, serial));
                 }
                 let what = match present {
                     Some(holder) => format!("the state is held by {holder}"),

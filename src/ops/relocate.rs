@@ -12,6 +12,7 @@ use super::rewrite::Rewrite;
 use super::root::{CONFIG_FILE, Root, Unlock, UserRules, parse_sealed};
 use super::{OpError, Runtime};
 use crate::core::config::{Config, with_state};
+use crate::core::job::EntryKey;
 use crate::core::manifest::Sealed;
 use crate::core::place::{Floor, MovedFrom, Place, SealedPlace};
 use crate::core::state::{CopiedFrom, Holder, State};
@@ -54,18 +55,12 @@ impl Root {
         let Some((mut former, is_proved)) = self.former_state(from, keys)? else {
             return Ok(snapshot);
         };
-        let copied = state.copied.as_ref().map(|copied| copied.serial);
-        let then = copied.unwrap_or(from.floor.serial);
-        // The present one, if what was taken along had a new lineage.
-        let counted = [&from.floor.lineage, &state.lineage];
-        let went_on = match counted.contains(&&former.lineage) {
-            true => former.serial > then,
-            false => former.follows.contains(&from.floor.lineage),
-        };
-        if !went_on {
+        // It was marked only once nothing was written there any more.
+        let is_left = is_proved && former.moved_to.is_some();
+        if is_left || !went_on(&former, state, from) {
             return Ok(snapshot);
         }
-        let place = from.place.name();
+        let (place, then) = (from.place.name(), taken_along(state, from));
         if !(state.is_copy() && is_proved) {
             return Err(Failure::new(
                 "drspass::state::still_written",
@@ -117,13 +112,15 @@ impl Root {
         }
     }
 
-    /// Ends the lock of a run at the former place; returns the serial there.
+    /// Ends the lock of a run at the former place, once `approve` has seen it; returns the serial
+    /// there, and the entries that the run leaves marked.
     pub fn release_former(
         &self,
         sealed: &Sealed,
         (guard, keys): (&LockGuard, &StoreKeys),
         id: &str,
-    ) -> Result<Option<u64>, OpError> {
+        approve: impl FnOnce(&Holder) -> Result<(), OpError>,
+    ) -> Result<Option<(u64, Vec<EntryKey>)>, OpError> {
         let Some(from) = &sealed.moved_from else {
             return Ok(None);
         };
@@ -132,24 +129,24 @@ impl Root {
         };
         let keys = keys.clone().above(None);
         let snapshot = store.read_alone(&keys)?;
-        match snapshot.known {
-            StoredState::Ours(mut state)
-                if state.holder.as_ref().is_some_and(|it| it.id.as_str() == id) =>
-            {
-                state.holder = None;
-                store.commit(guard, &keys, &mut state, &snapshot.version)?;
-                Ok(Some(state.serial))
-            }
-            _ => Ok(None),
-        }
+        let StoredState::Ours(mut state) = snapshot.known else {
+            return Ok(None);
+        };
+        let Some(holder) = state.holder.take_if(|it| it.id.as_str() == id) else {
+            return Ok(None);
+        };
+        approve(&holder)?;
+        store.commit(guard, &keys, &mut state, &snapshot.version)?;
+        Ok(Some((state.serial, state.marked_by(id))))
     }
 
     /// Marks the state at the former place as moved: a former manifest would take what it knows for
-    /// the truth.
+    /// the truth. Where `here` is the state that took its place, it must know all of it.
     fn leave_former(
         &self,
         from: &MovedFrom,
         keys: &StoreKeys,
+        here: Option<&State>,
         (place, lock): (String, &LockInfo),
     ) -> Result<(), OpError> {
         let Some(store) = self.former_store(&from.place)? else {
@@ -162,13 +159,20 @@ impl Root {
             read => read?,
         };
         // One of another key is left to those who have it.
-        if let (StoredState::Ours(mut state), false) = (snapshot.known, snapshot.is_carried_over) {
-            if let Some(holder) = &state.holder {
-                return Err(former_held(&from.place.name(), holder));
-            }
-            state.moved_to = Some(place);
-            store.commit(&guard, &keys, &mut state, &snapshot.version)?;
+        let StoredState::Ours(mut state) = snapshot.known else {
+            return Ok(());
+        };
+        if snapshot.is_carried_over || state.moved_to.is_some() {
+            return Ok(());
         }
+        if let Some(holder) = &state.holder {
+            return Err(former_held(&from.place.name(), holder));
+        }
+        if here.is_some_and(|here| went_on(&state, here, from)) {
+            return Err(still_used(from));
+        }
+        state.moved_to = Some(place);
+        store.commit(&guard, &keys, &mut state, &snapshot.version)?;
         Ok(())
     }
 
@@ -191,6 +195,29 @@ impl Root {
     }
 }
 
+/// Returns the serial at the former place that a state took along last.
+fn taken_along(state: &State, from: &MovedFrom) -> u64 {
+    let copied = state.copied.as_ref();
+    copied.map_or(from.floor.serial, |copied| copied.serial)
+}
+
+/// Returns whether the former state has more than what was taken along.
+fn went_on(former: &State, state: &State, from: &MovedFrom) -> bool {
+    // The present lineage, if what was taken along had a new one.
+    let counted = [&from.floor.lineage, &state.lineage];
+    match counted.contains(&&former.lineage) {
+        true => former.serial > taken_along(state, from),
+        false => former.follows.contains(&from.floor.lineage),
+    }
+}
+
+fn still_used(from: &MovedFrom) -> OpError {
+    OpError::unfit(
+        format!("the state at {} went on since the move", from.place.name()),
+        "Nothing was changed. Run 'drspass apply' first, which takes it along.",
+    )
+}
+
 fn former_held(place: &str, holder: &Holder) -> OpError {
     Failure::new(
         "drspass::lock::held",
@@ -204,14 +231,15 @@ fn former_held(place: &str, holder: &Holder) -> OpError {
     .into()
 }
 
-/// Takes the state to another place. Returns the serial there.
+/// Takes the state to another place. Returns the serial there, and whether nothing but the address of
+/// the repository is another one.
 pub fn relocate(
     root: &Root,
     unlock: &Unlock<'_>,
     rules: &UserRules,
     runtime: &Runtime,
     place: &Place,
-) -> Result<u64, OpError> {
+) -> Result<(u64, bool), OpError> {
     let store = root.store_of(place);
     let name = match store.branch() {
         Some(branch) => branch.name()?,
@@ -230,7 +258,7 @@ pub fn relocate(
         // Cut off before its last step.
         write_config(root, place)?;
         let serial = sealed.state.floor().map_or(0, |floor| floor.serial);
-        return Ok(serial);
+        return Ok((serial, false));
     }
     let renamed = renamed(root, &sealed, (&store, &name))?;
     if sealed.moved_from.is_some() && renamed.is_none() {
@@ -249,10 +277,15 @@ pub fn relocate(
     let keys = root.store_keys(opened, rules)?;
     let snapshot = root.read_state(&opened.sealed, &keys)?;
     check_free(root, &snapshot)?;
-    if let (true, Some(state)) = (is_renamed, snapshot.known.state()) {
+    if is_renamed {
+        let Some(state) = snapshot.known.state() else {
+            let help = "Nothing was changed. Check the address of the remote.";
+            let what = format!("the state at {place} was made with another key");
+            return Err(OpError::unfit(what, help));
+        };
         let place = opened.sealed.state.with_floor(Floor::of(state));
         rewrite.move_to(root, Some(place), sealed.moved_from)?;
-        return Ok(state.serial);
+        return Ok((state.serial, true));
     }
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     if snapshot.is_unsaved() {
@@ -282,7 +315,7 @@ pub fn relocate(
     testpoint::reach("move.after_manifest");
     write_config(root, place)?;
     drop(guard);
-    Ok(there.serial)
+    Ok((there.serial, false))
 }
 
 /// Returns the place as the manifest is to be sealed for it, if drspass.yaml names it and no remote
@@ -380,25 +413,32 @@ pub fn end_move(
             "Nothing was changed.",
         ));
     };
+    let sealed = &rewrite.opened.sealed;
+    root.check_place(sealed)?;
     let keys = root.store_keys(&rewrite.opened, rules)?;
     let here = root.store.read(&keys)?;
     let taken = |it: &StateSnapshot| it.known.state().and_then(|state| state.copied.clone());
     let copied = taken(&here);
+    let mut known = None;
     let has_former_lineage = |state: &State| state.lineage == from.floor.lineage;
     if here.known.state().is_some_and(has_former_lineage) {
         // What was written at the former place since would be lost. After 'state distrust', all is
         // sent again.
-        let newest = root.with_former(&rewrite.opened.sealed, &keys, here)?;
+        let newest = root.with_former(sealed, &keys, here)?;
         if taken(&newest) != copied {
-            return Err(OpError::unfit(
-                format!("the state at {} went on since the move", from.place.name()),
-                "Nothing was changed. Run 'drspass apply' first, which takes it along.",
-            ));
+            return Err(still_used(&from));
         }
+        known = Some(newest.known);
     }
-    let here = rewrite.opened.sealed.state.name();
-    rewrite.move_to(root, None, None)?;
+    // The manifest goes last: cut off, the command is run again.
     let lock = (runtime.lock_info)("state move");
-    let left = root.leave_former(&from, &keys, (here, &lock));
-    Ok((from.place.name(), left.err()))
+    let here = known.as_ref().and_then(StoredState::state);
+    let left = root.leave_former(&from, &keys, here, (sealed.state.name(), &lock));
+    let unmarked = match left {
+        Err(error) if !matches!(error, OpError::Store(StoreError::Failed(_))) => return Err(error),
+        left => left.err(),
+    };
+    testpoint::reach("move.after_mark");
+    rewrite.move_to(root, None, None)?;
+    Ok((from.place.name(), unmarked))
 }

@@ -162,7 +162,15 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             let place = place.to_str().ok_or("is not UTF-8").and_then(Place::parse);
             let help = "Nothing was changed. Name a branch as git:REMOTE/BRANCH, or a file below this directory that ends in .json.";
             let place = place.map_err(|what| OpError::unfit(format!("the place {what}"), help))?;
-            let serial = relocate(&root, &unlock, &rules, &runtime, &place)?;
+            let (serial, is_renamed) = relocate(&root, &unlock, &rules, &runtime, &place)?;
+            if is_renamed {
+                let text = format!("Sealed the new address of {place}, serial {serial}.\n");
+                let arrived = context.shell.result(&text);
+                context
+                    .shell
+                    .message("Next: commit the manifest and its index.\n");
+                return Ok(context.changed(arrived, exit::DONE));
+            }
             let text = format!("Moved the state to {place}, serial {serial}.\n");
             let arrived = context.shell.result(&text);
             let done = context.command_of_directory("state move --done");
@@ -231,9 +239,7 @@ pub fn release(context: &Context<'_>, args: &LockReleaseArgs) -> Result<u8, OpEr
         if args.yes || !prompt::can_ask() {
             return Ok(());
         }
-        if let Some(holder) = holder {
-            context.shell.message(&format!("  {holder}\n"));
-        }
+        context.shell.message(&format!("  {holder}\n"));
         let question = "The run must have ended: another one can send at once. End its lock?";
         prompt::ask(question, "Nothing was changed.")
     })?;

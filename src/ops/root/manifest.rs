@@ -354,7 +354,11 @@ impl Root {
                 highest: state.highest,
                 // Only what was written under the manifest's own key.
                 state: place((state.key_id == manifest).then(|| Floor::of(&state))),
-                warning: None,
+                warning: state.moved_to.map(|place| {
+                    let what = format!("the state was moved to {place}");
+                    let help = "This manifest is older than the move: change the newest one.";
+                    Problem::warning("", None, what, help)
+                }),
             }),
             StoredState::OtherKey { claimed } if !is_expected => {
                 Err(Failure::new(

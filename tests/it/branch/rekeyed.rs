@@ -266,6 +266,9 @@ fn a_former_manifest_is_refused_once_a_move_is_done() {
     }
     assert_eq!((lab.tip(), lab.sent().len()), (tip, sent));
     in_sync(lab.run(&["plan"]), 2);
+    set(&lab, &main, &format!("{J2}/source"))
+        .exits(0)
+        .says("the state was moved to git:");
     // The new place is lost, and its manifest too.
     lab.run_in(&main, &["state", "distrust"]).exits(0);
     lab.run_in(&main, &["plan"])
@@ -308,4 +311,53 @@ fn a_move_ends_where_the_former_place_cannot_be_marked() {
     fs::remove_file(hook).unwrap();
     in_sync(lab.run(&["plan"]), 2);
     in_sync(lab.run_in(&main, &["plan"]), 2);
+}
+
+#[test]
+fn a_manifest_from_before_the_end_of_a_move_goes_on_at_the_new_place() {
+    for is_copy in [true, false] {
+        let (mut lab, main) = lab();
+        lab.run(&["state", "move", NEW]).exits(0);
+        merge(&lab, &main);
+        if !is_copy {
+            lab.passwords(&[(J1, "source", "canary-3"), (J2, "source", "canary-2")]);
+            lab.apply(&[]).exits(0);
+            merge(&lab, &main);
+        }
+        lab.run(&["state", "move", "--done"]).exits(0);
+        in_sync(lab.run_in(&main, &["plan"]), 2);
+        set(&lab, &main, &format!("{J2}/source")).exits(0);
+        lab.run_in(&main, &APPLY).exits(0).says("1 applied");
+        in_sync(lab.run_in(&main, &["plan"]), 2);
+    }
+}
+
+#[test]
+fn the_end_of_a_move_looks_at_the_sealed_place_alone_and_can_be_killed() {
+    let (lab, main) = lab();
+    lab.run(&["state", "move", NEW]).exits(0);
+    set(&lab, &main, &format!("{J2}/source")).exits(0);
+    let mut killed = lab.command(&APPLY);
+    killed.current_dir(main.path());
+    lab.killed(killed, "apply.before_first_send", 1);
+    let held = lab.run(&["state", "move", "--done"]);
+    held.exits(6).says("is held by");
+    for option in [PLACE, NEW] {
+        let done = lab.run(&["--state", option, "state", "move", "--done"]);
+        assert_ne!(done.code, Some(0), "{option}");
+    }
+    // A clone of the same machine ends the lock of a run that was killed there.
+    lab.run_in(&main, &APPLY).exits(0);
+    lab.run(&["state", "move", "--done"])
+        .exits(1)
+        .says("went on since the move");
+    lab.run(&["set", &format!("{J2}/source"), "--generate"])
+        .exits(0);
+    lab.run(&APPLY).exits(0).says("1 applied");
+    lab.killed_at("move.after_mark", 1, &["state", "move", "--done"]);
+    in_sync(lab.run(&["plan"]), 2);
+    lab.run(&["state", "move", "--done"]).exits(0);
+    lab.run_in(&main, &["plan"])
+        .exits(1)
+        .says("the state was moved from git:");
 }

@@ -323,7 +323,7 @@ fn a_repository_with_a_new_address_is_sealed_anew_unless_its_state_is_older() {
         .says("has a new address, 'drspass state move'");
     lab.run_in(&clone, &["state", "move", PLACE])
         .exits(0)
-        .says("serial 3");
+        .says("Sealed the new address of git:origin/drspass-state/test, serial 3");
     lab.run_in(&clone, &["apply", "--auto-approve"])
         .exits(0)
         .says("1 applied");
