@@ -11,7 +11,7 @@ use crate::core::job::EntryKey;
 use crate::core::outcome::{BlockReason, NotSent, Outcome};
 use crate::core::plan::{Action, Plan, PlanEntry, Reason, Requests, prints_of, to_record};
 use crate::core::report::{ApplyReport, RecoveryUse, StateSaved};
-use crate::core::state::{Replaced, RunId, State};
+use crate::core::state::{Replaced, RunId, State, StateEntry};
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
 use crate::ops::online::{Online, Preflight};
@@ -244,12 +244,22 @@ impl Run<'_> {
     ) -> RecoveryUse {
         let store = &self.root.store;
         let is_on_branch = store.branch().is_some();
+        // Or a checkpoint has settled it.
+        let is_ours = |entry: &StateEntry, key| match (&entry.pending, &entry.last_outcome) {
+            (Some(pending), _) => pending.run_id == self.id,
+            (None, Some(outcome)) => {
+                let known = recovery.state.entries.get(key);
+                let known = known.and_then(|known| known.last_outcome.as_ref());
+                known.is_some_and(|known| known.attempted.is_same_record(&outcome.attempted))
+            }
+            (None, None) => {
+                let applied = entry.applied.as_ref();
+                applied.is_some_and(|applied| applied.run_id == self.id)
+            }
+        };
         let is_marked = |state: &State| {
-            recovery.sent.iter().all(|key| {
-                let entry = state.entries.get(key);
-                let pending = entry.and_then(|entry| entry.pending.as_ref());
-                pending.is_some_and(|pending| pending.run_id == self.id)
-            })
+            let mut sent = recovery.sent.iter();
+            sent.all(|key| state.entries.get(key).is_some_and(|it| is_ours(it, key)))
         };
         if matches!(error, StoreError::Changed { .. }) {
             let found = match is_on_branch && has_journal {
