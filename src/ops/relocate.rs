@@ -40,15 +40,7 @@ impl Root {
         if self.elsewhere(sealed)?.is_some() {
             return Ok(snapshot);
         }
-        if let Some(place) = &state.moved_to {
-            return Err(Failure::new(
-                "drspass::state::moved",
-                format!("the state was moved from {} to {place}", sealed.state.name()),
-                "Nothing was sent or changed. This manifest is older than the move: take the newest one, such as with 'git pull'. If that place is lost, 'drspass state distrust' marks every entry to be sent again.",
-            )
-            .class(ErrorClass::Sealed)
-            .into());
-        }
+        check_left(state, sealed)?;
         let Some(from) = &sealed.moved_from else {
             return Ok(snapshot);
         };
@@ -232,13 +224,15 @@ fn former_held(place: &str, holder: &Holder) -> OpError {
 }
 
 /// Takes the state to another place. Returns the serial there, and whether nothing but the address of
-/// the repository is another one.
+/// the repository is another one, which `approve` sees before and after. Nobody but the user knows a
+/// renamed repository from a fork, where two runs could send side by side.
 pub fn relocate(
     root: &Root,
     unlock: &Unlock<'_>,
     rules: &UserRules,
     runtime: &Runtime,
     place: &Place,
+    approve: impl FnOnce(&str, &str) -> Result<(), OpError>,
 ) -> Result<(u64, bool), OpError> {
     let store = root.store_of(place);
     let name = match store.branch() {
@@ -249,7 +243,10 @@ pub fn relocate(
     rules.check_key(&sealed.fingerprint_key.id())?;
     if sealed.state.name() == name {
         if root.configured_place()? == name {
-            let help = "Nothing was changed. To end the move, run 'drspass state move --done'.";
+            let help = match sealed.moved_from {
+                Some(_) => "Nothing was changed. To end the move, run 'drspass state move --done'.",
+                None => "Nothing was changed.",
+            };
             return Err(OpError::unfit(
                 format!("the state is at {place} already"),
                 help,
@@ -265,6 +262,9 @@ pub fn relocate(
         let help = "Nothing was changed. Run 'drspass state move --done' first.";
         return Err(OpError::unfit("a former move is not done", help));
     }
+    if let Some(renamed) = &renamed {
+        approve(&sealed.state.name(), &renamed.name())?;
+    }
     let is_renamed = renamed.is_some();
     let rewrite = Rewrite::open_at(renamed, root, unlock, rules, runtime.now)?;
     root.store.ask_briefly(false);
@@ -275,18 +275,14 @@ pub fn relocate(
         &(runtime.lock_info)("state move"),
     )?;
     let keys = root.store_keys(opened, rules)?;
-    let snapshot = root.read_state(&opened.sealed, &keys)?;
-    check_free(root, &snapshot)?;
     if is_renamed {
-        let Some(state) = snapshot.known.state() else {
-            let help = "Nothing was changed. Check the address of the remote.";
-            let what = format!("the state at {place} was made with another key");
-            return Err(OpError::unfit(what, help));
-        };
-        let place = opened.sealed.state.with_floor(Floor::of(state));
+        let state = renamed_state(root, &keys, place, &sealed)?;
+        let place = opened.sealed.state.with_floor(Floor::of(&state));
         rewrite.move_to(root, Some(place), sealed.moved_from)?;
         return Ok((state.serial, true));
     }
+    let snapshot = root.read_state(&opened.sealed, &keys)?;
+    check_free(root, &snapshot)?;
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     if snapshot.is_unsaved() {
         return Err(OpError::unfit(
@@ -332,6 +328,50 @@ fn renamed(
         return Ok(None);
     }
     Ok(Some(branch.sealed(floor.clone())?))
+}
+
+/// Reads the state at the new address of its repository. A former place is not read, and a lock is
+/// none of a change that does not write the state.
+fn renamed_state(
+    root: &Root,
+    keys: &StoreKeys,
+    place: &Place,
+    sealed: &Sealed,
+) -> Result<State, OpError> {
+    let missing = |what: String| {
+        let help = "Nothing was changed. Push the branch of the state from the former address to the new one, or check the address of the remote.";
+        OpError::unfit(what, help)
+    };
+    let snapshot = match root.store.read(keys) {
+        Err(StoreError::NoBranch { .. }) => {
+            return Err(missing(format!("there is no state at {place}")));
+        }
+        read => read?,
+    };
+    let StoredState::Ours(state) = snapshot.known else {
+        return Err(missing(format!(
+            "the state at {place} was made with another key"
+        )));
+    };
+    check_left(&state, sealed)?;
+    if let Some(branch) = root.store.branch() {
+        branch.check_seen_at(&sealed.state.name(), &state)?;
+    }
+    Ok(state)
+}
+
+/// Refuses a state that goes on at another place.
+pub fn check_left(state: &State, sealed: &Sealed) -> Result<(), OpError> {
+    let Some(place) = &state.moved_to else {
+        return Ok(());
+    };
+    Err(Failure::new(
+        "drspass::state::moved",
+        format!("the state was moved from {} to {place}", sealed.state.name()),
+        "Nothing was sent or changed. This manifest is older than the move: take the newest one, such as with 'git pull'. If that place is lost, 'drspass state distrust' marks every entry to be sent again.",
+    )
+    .class(ErrorClass::Sealed)
+    .into())
 }
 
 /// Writes the copy, unless a move that was cut off left this very one. Any other state there may be

@@ -90,7 +90,18 @@ struct SeenState {
     held: Option<(Holder, Timestamp)>,
 }
 
+/// Returns where a clone keeps what it has seen of the place with this name.
+fn seen_path(base: &Path, name: &str) -> PathBuf {
+    let suffix = format!(".{}.seen", &sha256(name.as_bytes())[..16]);
+    files::with_suffix(base, &suffix)
+}
+
 impl SeenState {
+    fn read(path: &Path) -> Option<Self> {
+        let bytes = files::read_unlinked(path).ok()?;
+        serde_json::from_slice(&bytes).ok()
+    }
+
     /// Returns whether a state is an older one. Of an unrelated one nothing is known.
     fn is_after(&self, state: &State) -> bool {
         match self.lineage == state.lineage {
@@ -126,9 +137,8 @@ impl Branch {
         let base = remote.local().join("drspass.state.json");
         // Of each place its own: after a move, both are read for a while.
         let name = branch_name(remote.repository(), &self.place.branch);
-        let suffix = format!(".{}.seen", &sha256(name.as_bytes())[..16]);
         let found = Found {
-            seen_path: files::with_suffix(&base, &suffix),
+            seen_path: seen_path(&base, &name),
             base,
             remote,
             lease: Arc::new(Lease::new(LEASE - MAX_REQUEST_TIME - MARGIN)),
@@ -238,7 +248,9 @@ impl Branch {
         let GitPlace { remote, branch } = &self.place;
         let commit = &tip.commit;
         (is_unused && found.remote.is_first(commit)).then(|| {
-            format!("git push --force-with-lease={branch}:{commit} {remote} --delete {branch}")
+            // In full: a tag may have the name of the branch.
+            let whole = format!("refs/heads/{branch}");
+            format!("git push --force-with-lease={whole}:{commit} {remote} :{whole}")
         })
     }
 
@@ -329,7 +341,16 @@ impl Branch {
         if !floor.admits(state) {
             return Err(self.put_back(state, floor, "the manifest").into());
         }
-        let seen = self.found()?.seen();
+        self.check_seen(state, self.found()?.seen())
+    }
+
+    /// Refuses a state that is older than one that was seen where the place had another name.
+    pub fn check_seen_at(&self, name: &str, state: &State) -> Result<(), StoreError> {
+        let path = seen_path(&self.found()?.base, name);
+        self.check_seen(state, SeenState::read(&path))
+    }
+
+    fn check_seen(&self, state: &State, seen: Option<SeenState>) -> Result<(), StoreError> {
         match seen.filter(|seen| seen.is_after(state)) {
             Some(seen) => Err(self.put_back(state, &seen.floor(), "this clone").into()),
             None => Ok(()),
@@ -480,8 +501,7 @@ impl Found {
     }
 
     fn seen(&self) -> Option<SeenState> {
-        let bytes = files::read_unlinked(&self.seen_path).ok()?;
-        serde_json::from_slice(&bytes).ok()
+        SeenState::read(&self.seen_path)
     }
 
     /// A clone that cannot be written only forgets.

@@ -45,8 +45,11 @@ pub struct StateMoveArgs {
     #[arg(value_name = "PLACE")]
     pub place: Option<PathBuf>,
     /// End a move: the former place is not in use any more
-    #[arg(long)]
+    #[arg(long, conflicts_with = "yes")]
     pub done: bool,
+    /// Do not ask whether a repository that no remote leads to has this new address
+    #[arg(long)]
+    pub yes: bool,
 }
 
 #[derive(Debug, Args)]
@@ -157,12 +160,25 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
         }
         StateCommand::Recover(args) => ledger("state recover")?.recover(&args.file)?,
         StateCommand::Move(StateMoveArgs {
-            place: Some(place), ..
+            place: Some(place),
+            yes,
+            ..
         }) => {
             let place = place.to_str().ok_or("is not UTF-8").and_then(Place::parse);
             let help = "Nothing was changed. Name a branch as git:REMOTE/BRANCH, or a file below this directory that ends in .json.";
             let place = place.map_err(|what| OpError::unfit(format!("the place {what}"), help))?;
-            let (serial, is_renamed) = relocate(&root, &unlock, &rules, &runtime, &place)?;
+            let approve = |from: &str, to: &str| {
+                if yes {
+                    return Ok(());
+                }
+                context.shell.message(&format!(
+                    "The manifest is sealed for the state at\n  {from}\nNo remote of this clone leads \
+                     there; drspass.yaml names\n  {to}\nIn a fork, two runs could send side by side.\n"
+                ));
+                let question = "Is that the same repository, with a new address?";
+                prompt::ask(question, "Nothing was changed.")
+            };
+            let (serial, is_renamed) = relocate(&root, &unlock, &rules, &runtime, &place, approve)?;
             if is_renamed {
                 let text = format!("Sealed the new address of {place}, serial {serial}.\n");
                 let arrived = context.shell.result(&text);

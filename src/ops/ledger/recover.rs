@@ -8,6 +8,7 @@ use crate::core::job::EntryKey;
 use crate::core::state::{RunId, State};
 use crate::ops::OpError;
 use crate::ops::error::Failure;
+use crate::ops::relocate::check_left;
 use crate::store::{Recovery, Store, StoreError};
 use crate::sys::files;
 
@@ -30,6 +31,9 @@ impl LockedLedger<'_> {
         }
         if store.branch().is_some() {
             let snapshot = store.read_alone(&self.keys)?;
+            if let Some(state) = snapshot.known.state() {
+                check_left(state, &self.opened.sealed)?;
+            }
             // The state that is replaced is the one that no other run holds.
             store.ask_briefly(true);
             let ended = recovery.state.holder.as_ref().map(|holder| &holder.id);

@@ -404,7 +404,7 @@ impl Root {
                 "drspass::sealed::target",
                 format!("{field} of drspass.yaml is {to}, but the manifest is sealed for {from}"),
                 match field == "state" && (from.starts_with("git:") || to.starts_with("git:")) {
-                    true => "Nothing was sent or changed. Undo the change of drspass.yaml, then run 'drspass state move PLACE', which changes it and takes the state along. In a fork, or behind an ssh alias, name a remote that leads to the sealed repository. If that repository has a new address, 'drspass state move' with the place of drspass.yaml seals it.",
+                    true => "Nothing was sent or changed. Undo the change of drspass.yaml, then run 'drspass state move PLACE', which changes it and takes the state along. In a fork, or behind an ssh alias, name a remote that leads to the sealed repository. If that repository has a new address, remove a remote with the old one; then 'drspass state move' with the place of drspass.yaml asks and seals it.",
                     false => "Nothing was sent or changed. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target.",
                 },
             )

@@ -89,6 +89,30 @@ fn a_run_whose_state_was_changed_by_another_ends_with_a_recovery_file() {
 }
 
 #[test]
+fn a_recovery_file_is_refused_where_the_state_was_moved_to_another_place() {
+    let lab = lab();
+    let first = stopped(&lab, &[]);
+    let clone = lab.cloned();
+    let held = lab.state()["body"]["holder"]["id"].clone();
+    lab.run_in(&clone, &["lock", "release", held.as_str().unwrap()])
+        .exits(0);
+    let first = goes_on(&lab, first).exits(8);
+    let said = first.all();
+    let words = said.split_whitespace();
+    let file = words
+        .map(|word| word.trim_matches(|c| "',.;:".contains(c)))
+        .find(|word| word.contains(".recovery-"))
+        .unwrap();
+    for args in [&["git:origin/drspass-state/new"][..], &["--done"]] {
+        lab.run_in(&clone, &[&["state", "move"], args].concat())
+            .exits(0);
+    }
+    lab.run(&["state", "recover", file])
+        .exits(1)
+        .says("the state was moved from git:");
+}
+
+#[test]
 fn a_wait_for_the_lock_that_a_signal_ends_says_that_nothing_was_sent() {
     let lab = lab();
     let first = stopped(&lab, &[]);
@@ -207,6 +231,30 @@ fn what_is_known_is_written_while_the_run_still_sends() {
     });
     lab.wait(child).exits(0);
     assert!(lab.state()["body"]["holder"].is_null());
+}
+
+#[test]
+fn a_run_whose_lock_was_ended_after_a_checkpoint_has_the_rest_in_its_journal() {
+    let mut lab = Lab::on_branch();
+    lab.configure("apply: { batch_size: 1, parallelism: 1 }");
+    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
+    lab.push();
+    let slow = drspass::sim::FaultKind::Slow { millis: 4000 };
+    lab.sim.inject(drspass::sim::Fault::always(slow));
+    let mut command = lab.command(&APPLY);
+    command.env("DRSPASS_TEST_LEASE", "10");
+    let child = command.spawn().unwrap();
+    wait_until("a checkpoint", || {
+        !lab.state()["body"]["entries"][format!("{J1}/source")]["applied"].is_null()
+    });
+    let held = lab.state()["body"]["holder"]["id"].clone();
+    let clone = lab.cloned();
+    lab.run_in(&clone, &["lock", "release", held.as_str().unwrap()])
+        .exits(0);
+    lab.wait(child)
+        .exits(8)
+        .says("the next 'drspass apply' in this clone saves them");
+    lab.run(&["plan"]).exits(0).says("2 in sync");
 }
 
 #[test]

@@ -290,42 +290,54 @@ fn the_same_repository_over_ssh_has_the_same_state() {
 
 #[test]
 fn a_repository_with_a_new_address_is_sealed_anew_unless_its_state_is_older() {
-    let (lab, _server, _served) = applied();
+    let (lab, server, _served) = applied();
     let clone = lab.cloned();
-    let at = |address: &TempDir| {
-        let address = address.path().to_str().unwrap();
+    let point = |address: &str| {
         git(clone.path(), &["remote", "set-url", "origin", address]);
     };
+    let mirror = || {
+        let mirror = TempDir::with_suffix(".git").unwrap();
+        let origin = lab.origin.as_ref().unwrap().path().to_str().unwrap();
+        let args = ["clone", "--quiet", "--mirror", origin, "."];
+        git(mirror.path(), &args);
+        mirror
+    };
+    let moves = ["state", "move", PLACE, "--yes"];
     lab.run_in(&clone, &["set", &format!("{J1}/source"), "--generate"])
         .exits(0);
     let manifest = fs::read(clone.path().join("passwords.yaml.age")).unwrap();
-    let older = older_copy(&lab);
-    at(&older);
-    lab.run_in(&clone, &["state", "move", PLACE])
+    let (older, early, renamed) = (older_copy(&lab), mirror(), mirror());
+    let [older, early, renamed] = [&older, &early, &renamed].map(|it| it.path().to_str().unwrap());
+    point(older);
+    lab.run_in(&clone, &moves)
         .exits(1)
         .says("is older than the one that the manifest knows");
-    let renamed = TempDir::with_suffix(".git").unwrap();
-    let origin = lab.origin.as_ref().unwrap().path().to_str().unwrap();
-    git(
-        renamed.path(),
-        &["clone", "--quiet", "--mirror", origin, "."],
-    );
-    at(&renamed);
+    // Nobody but the user knows whether it is a fork: the question comes before any connection.
+    point(&server.url("fork.git"));
+    lab.run_in(&clone, &moves[..3]).exits(7);
+    assert_eq!(connections(&server), 0);
+    point(renamed);
     // While a remote still leads to the sealed one, that is moved as ever.
+    let origin = lab.origin.as_ref().unwrap().path().to_str().unwrap();
     git(clone.path(), &["remote", "add", "former", origin]);
-    let refused = lab.run_in(&clone, &["state", "move", PLACE]);
+    let refused = lab.run_in(&clone, &moves);
     refused.exits(1).says("but the manifest is sealed for");
     git(clone.path(), &["remote", "remove", "former"]);
     let now = fs::read(clone.path().join("passwords.yaml.age")).unwrap();
     assert_eq!(now, manifest);
     lab.run_in(&clone, &["plan"])
         .exits(1)
-        .says("has a new address, 'drspass state move'");
-    lab.run_in(&clone, &["state", "move", PLACE])
+        .says("has a new address");
+    lab.run_in(&clone, &moves)
         .exits(0)
         .says("Sealed the new address of git:origin/drspass-state/test, serial 3");
     lab.run_in(&clone, &["apply", "--auto-approve"])
         .exits(0)
         .says("1 applied");
     lab.run_in(&clone, &["plan"]).exits(0).says("in sync");
+    // A copy from before this apply, which the manifest would admit.
+    point(early);
+    lab.run_in(&clone, &moves)
+        .exits(1)
+        .says("is older than the one that this clone knows");
 }
