@@ -7,7 +7,7 @@ use crate::core::fingerprint::Field;
 use crate::core::job::{Endpoint, JobId};
 use crate::core::manifest::is_name;
 use crate::core::problem::{Problem, Words};
-use crate::core::yaml::Node;
+use crate::core::yaml::{Node, nearest};
 
 /// Which places an address may name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,10 +22,17 @@ fn no_place(what: impl Into<Words>, help: impl Into<Words>) -> Problem {
     Problem::error("", None, what, help)
 }
 
-fn unknown_job() -> Problem {
-    no_place(
-        "the address matches no job in the manifest",
-        "Use a job's id or name as 'drspass show' lists it. To add a new job, use its id, and --add with set or import.",
+/// Names what was probably meant, before other help.
+fn helped<'a>(
+    known: impl Iterator<Item = &'a Box<str>>,
+    unknown: &str,
+    sign: &str,
+    help: &str,
+) -> String {
+    let meant = nearest(known.map(|name| &**name), unknown);
+    meant.map_or_else(
+        || help.to_owned(),
+        |name| format!("Did you mean {sign}{name}? {help}"),
     )
 }
 
@@ -124,14 +131,15 @@ impl ManifestText<'_> {
             // An id of another shape may be a misspelt name.
             None if taken == Taken::New && JobId::is_usual_shape(job) => job,
             None if taken == Taken::New => {
+                let help = "Check the name. To add a job, use its id as 'drspass jobs' lists it; 'drspass edit' gives it a name.";
                 return Err(no_place(
                     "the address matches no job in the manifest, and is not the id of a new one",
-                    "Check the name. To add a job, use its id as 'drspass jobs' lists it; 'drspass edit' gives it a name.",
+                    self.helped_job(job, help),
                 ));
             }
-            None => return Err(unknown_job()),
+            None => return Err(self.unknown_job(job)),
         };
-        let job = JobId::parse(id).map_err(|_| unknown_job())?;
+        let job = JobId::parse(id).map_err(|_| self.unknown_job(job))?;
         let endpoint = match endpoint {
             Some(endpoint) => endpoint,
             None => only_endpoint(listed.map(|entry| entry.value), &job)?,
@@ -158,9 +166,23 @@ impl ManifestText<'_> {
         let place = ValuePlace::Credential(name.into());
         if taken == Taken::Listed && self.value(&place).is_none() {
             let help = "Check the name. To add a credential, use --add with set or import.";
+            let help = helped(self.credentials.keys(), name, "@", help);
             return Err(no_place("the address matches no credential", help));
         }
         Ok(place)
+    }
+
+    fn unknown_job(&self, name: &str) -> Problem {
+        let help = "Use a job's id or name as 'drspass show' lists it. To add a new job, use its id, and --add with set or import.";
+        let what = "the address matches no job in the manifest";
+        no_place(what, self.helped_job(name, help))
+    }
+
+    fn helped_job(&self, name: &str, help: &str) -> String {
+        match self.credentials.get_key_value(name) {
+            Some((credential, _)) => format!("Did you mean @{credential}? {help}"),
+            None => helped(self.names.keys(), name, "", help),
+        }
     }
 }
 

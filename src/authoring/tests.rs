@@ -334,6 +334,12 @@ fn addresses_name_exactly_one_place() {
         listed("@b").unwrap_err().what,
         "the address matches no credential"
     );
+    assert_eq!(listed("two").unwrap_err().help.find("Did you mean"), None);
+    let meant = |address: &str| {
+        let help = listed(address).unwrap_err().help.to_string();
+        help.split('?').next().map(str::to_owned)
+    };
+    assert_eq!(meant("a/source").as_deref(), Some("Did you mean @a"));
     assert_eq!(
         document
             .find_removable("@a", Field::Password)
