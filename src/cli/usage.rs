@@ -68,7 +68,20 @@ pub fn explain(error: &Error, args: &[OsString]) -> String {
     if let Some(why) = reason(error) {
         text.push_str(&format!("  expected: {why}\n"));
     }
-    text.push_str("  help: run 'drspass --help' or 'drspass COMMAND --help'\n");
+    text.push_str(
+        &match error.get(ContextKind::Usage).map(ToString::to_string) {
+            Some(usage) if error.kind() == ErrorKind::MissingRequiredArgument => {
+                let words = usage
+                    .split_whitespace()
+                    .skip_while(|word| *word != "drspass");
+                let command = words
+                    .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
+                let command: Vec<&str> = command.collect();
+                format!("  help: run '{} --help'\n", command.join(" "))
+            }
+            _ => "  help: run 'drspass --help' or 'drspass COMMAND --help'\n".to_owned(),
+        },
+    );
     text
 }
 
