@@ -115,7 +115,7 @@ impl Run<'_> {
             }
             testpoint::reach("apply.before_fold");
             let sent_keys = sent.outcomes.keys().cloned().collect();
-            let has_journal = journal_error.is_none();
+            let has_journal = journal_error.is_none() && self.root.store.has_journal();
             let to = (&kept.version, context.elsewhere.as_path());
             let (saved, state) = self.save(guard, state, to, sent_keys, has_journal);
             let mut report = self.report(sent, saved);
