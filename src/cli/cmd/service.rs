@@ -36,7 +36,7 @@ pub struct ServiceArgs {
 
 #[derive(Debug, Args)]
 pub struct JobsArgs {
-    /// List only the jobs that have failed
+    /// List only the jobs that have failed; the exit code is 0 either way
     #[arg(long, help_heading = JOBS)]
     pub failed: bool,
     #[command(flatten)]
