@@ -41,6 +41,8 @@ impl PlanNote {
 #[derive(Clone, Debug)]
 pub struct PlanReport {
     pub rollback: Option<Rollback>,
+    /// A manifest that is older than a state of another key claims to be.
+    pub behind: Option<Rollback>,
     /// Without blocked entries.
     pub counts: Counts,
     /// Its requests are counted without blocked entries.

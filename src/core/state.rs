@@ -268,6 +268,12 @@ impl State {
         [self.serial, self.revision, self.highest]
     }
 
+    /// Returns both revisions if this state is newer than a manifest, as it claims.
+    pub fn ahead_of(&self, revision: u64) -> Option<Rollback> {
+        let (to, applied) = (revision, self.highest);
+        (to < applied).then_some(Rollback { to, applied })
+    }
+
     /// Returns the highest revision that was applied, if the manifest would be a way back from it:
     /// it was not applied last, and its revision is not new.
     pub fn rollback_from(&self, revision: u64, manifest: &ManifestDigest) -> Option<u64> {

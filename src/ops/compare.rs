@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::OpError;
+use super::error::take_newest;
 use super::root::{Opened, Root, Unlock, UserRules};
 use crate::core::address::Selection;
 use crate::core::fingerprint::{ChangeId, ChangedEntry};
@@ -110,10 +111,16 @@ impl<'a> Comparison<'a> {
         match self.state.as_ref().filter(|_| self.key_changed) {
             Some(state) => {
                 let manifest = self.opened.sealed.fingerprint_key.id();
-                Err(OpError::new_key(&state.key_id, &manifest))
+                let behind = self.behind();
+                Err(OpError::replaced_key(&state.key_id, &manifest, behind))
             }
             None => Ok(()),
         }
+    }
+
+    fn behind(&self) -> Option<Rollback> {
+        let state = self.state.as_ref().filter(|_| self.key_changed)?;
+        state.ahead_of(self.opened.sealed.revision)
     }
 
     /// Makes the plan, after every check that could forbid it.
@@ -151,6 +158,7 @@ impl<'a> Comparison<'a> {
     pub fn report(&self, plan: Plan, notes: Vec<PlanNote>) -> PlanReport {
         PlanReport {
             rollback: self.rollback,
+            behind: self.behind(),
             counts: plan.counts(),
             change_id: self.change_id(&plan),
             plan,
@@ -183,15 +191,19 @@ pub fn notes_of(
     }
     match &snapshot.known {
         StoredState::Absent => notes.push(no_state(root)),
-        StoredState::OtherKey { claimed } => notes.push(PlanNote::titled(
-            "another key",
-            format!(
-                "the state was made with another key, so every entry counts as never set; an \
-                 apply needs --accept-new-key {} for that, and its state begins with revision \
-                 {}, the manifest's own",
-                claimed.key_id, opened.sealed.revision
-            ),
-        )),
+        StoredState::OtherKey { claimed } => {
+            let behind = claimed.ahead_of(opened.sealed.revision);
+            let advice = behind.map_or_else(String::new, |it| take_newest(it) + ". ");
+            notes.push(PlanNote::titled(
+                "another key",
+                format!(
+                    "{advice}The state was made with another key, so every entry counts as never \
+                     set; an apply needs --accept-new-key {} for that, sends every password of \
+                     this manifest, and its state begins with revision {}, the manifest's own",
+                    claimed.key_id, opened.sealed.revision
+                ),
+            ));
+        }
         StoredState::Ours(_) if snapshot.is_carried_over => notes.push(PlanNote::titled(
             "former key",
             "the state still has the key from before the last rekey; the next apply writes it with \

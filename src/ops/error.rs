@@ -13,6 +13,7 @@ use crate::authoring::NotRewritten;
 use crate::core::fingerprint::{KeyId, Scope};
 use crate::core::problem::{Problem, counted};
 use crate::core::report::Signal;
+use crate::core::state::Rollback;
 use crate::core::target::TargetError;
 use crate::store::StoreError;
 
@@ -192,11 +193,17 @@ impl OpError {
     }
 
     pub fn new_key(state: &KeyId, manifest: &KeyId) -> Self {
+        Self::replaced_key(state, manifest, None)
+    }
+
+    /// `behind` are the revisions of a manifest that is older than the state.
+    pub fn replaced_key(state: &KeyId, manifest: &KeyId, behind: Option<Rollback>) -> Self {
         Failure::new(
             "drspass::sealed::new_key",
             other_key(state, manifest),
             format!(
-                "Nothing was sent or changed. Check who changed the manifest; if its key was replaced on purpose, run 'drspass apply --accept-new-key {state}' without a saved plan: it starts a new state and sends every entry."
+                "Nothing was sent or changed. {} run 'drspass apply --accept-new-key {state}' without a saved plan: it starts a new state and sends every password of this manifest.",
+                if_meant(behind)
             ),
         )
         .class(ErrorClass::Sealed)
@@ -254,6 +261,23 @@ impl From<NotRewritten> for OpError {
         )
         .into()
     }
+}
+
+/// Returns when to accept another key than the state's, and what to do first.
+pub fn if_meant(behind: Option<Rollback>) -> String {
+    match behind {
+        Some(behind) => format!("{}. Only if the older one is meant,", take_newest(behind)),
+        None => "Check who changed the manifest; if its key was replaced on purpose,".to_owned(),
+    }
+}
+
+pub fn take_newest(behind: Rollback) -> String {
+    let older = older_words(behind);
+    format!("{older}: take the newest one, such as with 'git pull'")
+}
+
+pub fn older_words(Rollback { to, applied }: Rollback) -> String {
+    format!("This manifest (revision {to}) is older than the state's ({applied})")
 }
 
 pub fn other_key(state: &KeyId, manifest: &KeyId) -> String {

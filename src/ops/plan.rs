@@ -343,6 +343,7 @@ pub fn show_saved(path: &Path, name: &Path) -> Result<PlanReport, OpError> {
     let plan = &file.plan;
     Ok(PlanReport {
         rollback: plan.rollback,
+        behind: None,
         counts: plan.counts,
         plan: Plan {
             // Its entries have no position in a manifest.

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::apply::turn::check_free;
-use super::error::{Failure, other_key};
+use super::error::{Failure, if_meant, other_key};
 use super::root::{Root, Unlock, UserRules, digest_of, parse_sealed};
 use super::{OpError, Runtime, rewrite};
 use crate::age_file::{AgeError, Passphrases};
@@ -252,7 +252,8 @@ fn state_fate(
                 "drspass::rekey::other_key",
                 other_key(key, &sealed.fingerprint_key.id()),
                 format!(
-                    "Nothing was written. If that key was replaced on purpose, run 'drspass apply --accept-new-key {key}' first, which sends every entry; if the state belongs to another manifest, give the right one with --state."
+                    "Nothing was written. {} run 'drspass apply --accept-new-key {key}' first, which sends every password of this manifest; if the state belongs to another manifest, give the right one with --state.",
+                    if_meant(claimed.ahead_of(sealed.revision))
                 ),
             )
             .into());

@@ -7,6 +7,7 @@ mod state;
 
 use std::net::TcpListener;
 
+use crate::support::terminal::{APPROVAL, Terminal};
 use crate::support::{J1, Lab};
 
 /// `apply` and `plan` are refused, and nobody was connected to.
@@ -180,6 +181,44 @@ fn a_new_key_is_accepted_on_purpose_and_sends_everything() {
     assert_ne!(lab.state()["body"]["lineage"], lineage);
     assert_eq!(lab.state()["body"]["highest"], number);
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn a_clone_behind_a_rekey_is_sent_to_the_newest_manifest_first() {
+    let lab = Lab::with_a_change();
+    lab.apply(&[]).exits(0);
+    let files = ["passwords.yaml.age", "passwords.index.yaml"];
+    let former = files.map(|name| lab.read(name));
+    let source = format!("{J1}/source");
+    lab.run(&["rekey", "--yes", "--new-key"]).exits(0);
+    lab.run(&["set", &source, "--generate"]).exits(0);
+    lab.apply(&[]).exits(0);
+    let newest = revision::revision(&lab);
+    for (name, bytes) in files.into_iter().zip(former) {
+        lab.write(name, bytes);
+    }
+    let older = format!(
+        "This manifest (revision {}) is older than the state's ({newest})",
+        revision::revision(&lab)
+    );
+    let first = format!("{older}: take the newest one, such as with 'git pull'. ");
+    lab.run(&["plan"]).exits(0).says(&first);
+    lab.apply(&[])
+        .exits(1)
+        .says(&format!("Nothing was sent or changed. {first}"))
+        .says("sends every password of this manifest");
+    lab.run(&["rekey", "--yes"]).exits(1).says(&first);
+    lab.run(&["set", &source, "--generate"])
+        .exits(1)
+        .says(&format!("Nothing was written. {first}"));
+    let id = lab.state()["body"]["key_id"].as_str().unwrap().to_owned();
+    let mut terminal = Terminal::start(lab.command(&["apply", "--accept-new-key", &id]));
+    let shown = terminal.sees(APPROVAL);
+    let question = shown.rsplit_once("This manifest").unwrap().1;
+    assert!(question.contains("counts as never set."), "{shown}");
+    terminal.types("no\n");
+    lab.ended(terminal).exits(7);
+    assert_eq!(lab.sent().len(), 3);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use crate::core::problem::Problem;
 use crate::core::report::{ApplyReport, PlanReport};
 use crate::ops::OpError;
 use crate::ops::apply::{self as ops_apply, ApplyContext, ApplyOptions, RetryJobsOptions};
+use crate::ops::error::older_words;
 use crate::ops::plan::ToApply;
 use crate::ops::root::{CONFIG_FILE, Opened, Root, UserRules};
 use crate::view::json_v1;
@@ -204,10 +205,17 @@ fn question(report: &PlanReport, retry_jobs: bool, due: Option<&[String]>) -> St
         Some([]) => "failed jobs (none now)".to_owned(),
         Some(jobs) => text::jobs_named(jobs),
     };
-    match (report.plan.requests, retry_jobs) {
+    let question = match (report.plan.requests, retry_jobs) {
         (_, false) => format!("Send {passwords} to {place}?"),
         (0, true) => format!("Retry {jobs} of {place}?"),
         (_, true) => format!("Send {passwords} to {place}, then retry {jobs}?"),
+    };
+    match report.behind {
+        None => question,
+        Some(behind) => {
+            let older = older_words(behind);
+            format!("{older}, so every password in it counts as never set. {question}")
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use crate::core::state::{ManifestDigest, State};
 use crate::core::target::{EndpointFrom, Target};
 use crate::core::yaml;
 use crate::ops::OpError;
-use crate::ops::error::{ErrorClass, Failure, other_key, with_causes};
+use crate::ops::error::{ErrorClass, Failure, other_key, take_newest, with_causes};
 use crate::store::branch::Branch;
 use crate::store::{LockGuard, LockInfo, StoreKeys, StoredState};
 use crate::sys::files;
@@ -361,10 +361,14 @@ impl Root {
                 }),
             }),
             StoredState::OtherKey { claimed } if !is_expected => {
+                let behind = claimed.ahead_of(sealed.revision);
+                let first = behind.map_or_else(String::new, |it| take_newest(it) + ". ");
                 Err(Failure::new(
                     "drspass::sealed::other_key_beside",
                     other_key(&claimed.key_id, &manifest),
-                    "Nothing was written: the author of this manifest may have chosen who can read the next one. Check who changed it; if its key was replaced on purpose, pass the manifest's key with --expect-key-id.",
+                    format!(
+                        "Nothing was written. {first}The author of this manifest may have chosen who can read the next one. Check who changed it; if its key was replaced on purpose, pass the manifest's key with --expect-key-id."
+                    ),
                 )
                 .into())
             }

@@ -61,6 +61,7 @@ fn entry(number: usize, reason: Reason) -> PlanEntry {
 fn plan_of(entries: Vec<(String, PlanEntry)>, notes: Vec<PlanNote>) -> PlanReport {
     PlanReport {
         rollback: None,
+        behind: None,
         counts: Counts {
             to_set: entries.len(),
             ..Counts::default()
