@@ -9,7 +9,7 @@ use crate::core::address::Selection;
 use crate::core::fingerprint::{ChangeId, ChangedEntry};
 use crate::core::plan::{self, Exceeded, Plan, PlanInputs};
 use crate::core::report::{PlanNote, PlanReport};
-use crate::core::state::{Rollback, State};
+use crate::core::state::{Holder, Rollback, State};
 use crate::store::{JournalLeft, LockStatus, StateSnapshot, StoredState};
 use crate::sys::signals;
 
@@ -241,6 +241,14 @@ pub fn no_state(root: &Root) -> PlanNote {
     })
 }
 
+/// Says how the lock of a lost run is taken over.
+pub fn take_over(Holder { id, .. }: &Holder) -> String {
+    format!(
+        "'drspass apply --lock-timeout 10m' takes over once that run has shown nothing for 5 \
+         minutes; 'drspass lock release {id}' ends its lock at once, if it has ended for certain"
+    )
+}
+
 /// Returns the holder of the lock, or of a state on a branch, for a run that does not take it.
 pub fn lock_holder(root: &Root, state: Option<&State>) -> Result<Option<String>, OpError> {
     Ok(match root.store.lock_status()? {
@@ -251,7 +259,7 @@ pub fn lock_holder(root: &Root, state: Option<&State>) -> Result<Option<String>,
                 let branch = root.store.branch();
                 branch.is_none_or(|branch| !branch.was_here(holder))
             })
-            .map(|holder| format!("{holder}; if that run was lost, the next apply takes it over")),
+            .map(|holder| format!("{holder}; if that run was lost, {}", take_over(holder))),
         LockStatus::Held(None) => Some("an unknown process".to_owned()),
         LockStatus::Held(Some(holder)) => Some(holder.to_string()),
     })

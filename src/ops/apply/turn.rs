@@ -10,6 +10,7 @@ use crate::core::manifest::Sealed;
 use crate::core::report::Signal;
 use crate::core::state::{Holder, State};
 use crate::ops::OpError;
+use crate::ops::compare::take_over;
 use crate::ops::error::{ErrorClass, Failure};
 use crate::ops::online::Waiter;
 use crate::ops::root::Root;
@@ -126,12 +127,12 @@ fn interrupted<T>(signal: Signal) -> Result<T, OpError> {
 }
 
 pub fn held(root: &Root, holder: &Holder) -> OpError {
-    let id = &holder.id;
     Failure::new(
         "drspass::lock::held",
         format!("the state at {} is held by {holder}", root.store.path().display()),
         format!(
-            "Nothing was sent or changed. Wait until that run has ended: 'drspass apply --lock-timeout 10m' does, and takes over from a lost one after it watched the branch for 5 minutes. If it has ended for certain, 'drspass lock release {id}' ends its lock at once; in the clone that it ran in, 'drspass apply' goes on without."
+            "Nothing was sent or changed. Wait until that run has ended, as 'drspass apply --lock-timeout 10m' does. If it was lost, {}. In the clone that it ran in, 'drspass apply' needs neither.",
+            take_over(holder)
         ),
     )
     .class(ErrorClass::Locked)

@@ -85,7 +85,8 @@ fn a_lost_runner_leaves_marks_so_a_reverted_manifest_is_not_in_sync() {
     let plan = lab.run_in(&clone, &[&["plan"][..], &back].concat());
     let plan = plan.exits(0).says("outcome of the last attempt unknown");
     plan.says("1 to send again")
-        .says("the next apply takes it over");
+        .says("if that run was lost, 'drspass apply --lock-timeout 10m' takes over")
+        .says("'drspass lock release ");
     let apply = ["apply", "--auto-approve", "--allow-rollback"];
     lab.run_in(&clone, &apply).exits(6).says("is held by run");
     let mut command = lab.command(&[&apply[..], &["--lock-timeout", "60s"]].concat());
