@@ -95,6 +95,7 @@ pub fn wait(
             watched = Some((heeding(waiting, branch.tip())??, Moment::now()));
             continue;
         };
+        branch.announce("watching the run that holds the state");
         let pause = (lease / 20).min(LONGEST_PAUSE);
         waiting.signal_within(pause).map_or(Ok(()), interrupted)?;
         let is_over = since.elapsed() >= lease;

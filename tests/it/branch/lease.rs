@@ -136,6 +136,21 @@ fn a_wait_for_the_lock_that_a_signal_ends_says_that_nothing_was_sent() {
 }
 
 #[test]
+fn a_wait_for_the_lock_shows_on_a_terminal_that_it_watches_the_other_run() {
+    let lab = lab();
+    let first = stopped(&lab, &[]);
+    let clone = lab.cloned();
+    let mut command = lab.command(&[&APPLY[..], &["--lock-timeout", "10m"]].concat());
+    command
+        .current_dir(clone.path())
+        .envs([("DRSPASS_TEST_SECOND", "1"), ("TERM", "xterm")]);
+    let mut terminal = Terminal::start(command);
+    terminal.sees("watching the run that holds the state; ");
+    goes_on(&lab, first).exits(0).says("2 applied");
+    lab.ended(terminal).exits(0);
+}
+
+#[test]
 fn ending_a_lock_on_a_terminal_shows_the_run_and_asks() {
     let lab = lab();
     let mut first = stopped(&lab, &[]);
