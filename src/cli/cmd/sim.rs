@@ -27,7 +27,8 @@ pub struct SimArgs {
     /// Listen on this port of the loopback address; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 0)]
     pub port: u16,
-    /// Jobs, passwords and faults to simulate
+    /// Jobs, passwords and faults to simulate: 'drspass schema scenario' lists the
+    /// fields, docs/reference.md explains them
     #[arg(long, value_name = "FILE")]
     pub scenario: Option<PathBuf>,
 }
