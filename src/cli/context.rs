@@ -208,6 +208,16 @@ impl<'a> Context<'a> {
         format!("drspass {}{words}", self.repeated[0])
     }
 
+    /// Reminds of a file that passwords were read from; a stream leaves nothing behind.
+    pub fn remind_to_remove(&self, file: &Path) {
+        if !is_stream(file) && self.folder.join(file).is_file() {
+            let name = file.display();
+            self.shell.message(&format!(
+                "Remove {name} now: it contains passwords in plain text.\n"
+            ));
+        }
+    }
+
     pub fn next_step(&self, has_unused_credential: bool) {
         let (words, why) = match has_unused_credential {
             true => (

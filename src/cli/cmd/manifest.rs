@@ -146,10 +146,8 @@ pub fn encrypt(context: &Context<'_>, args: EncryptArgs) -> Result<u8, OpError> 
     );
     let arrived = context.shell.result(&text);
     // A plaintext manifest that was encrypted in place is gone.
-    if !is_stream(&args.file) && name != path {
-        let name = name.display();
-        let note = format!("Remove {name} now: it contains the passwords in plain text.\n");
-        context.shell.message(&note);
+    if name != path {
+        context.remind_to_remove(&args.file);
     }
     Ok(context.changed(arrived, exit::DONE))
 }

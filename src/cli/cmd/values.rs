@@ -11,7 +11,7 @@ use crate::authoring::table::{self, Format, Placed};
 use crate::authoring::value::{self, Alphabet};
 use crate::authoring::{Change, Effect, ManifestText, Taken, ValuePlace, no_password};
 use crate::cli::args::length;
-use crate::cli::context::{Context, is_stream, read_named};
+use crate::cli::context::{Context, read_named};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
@@ -206,6 +206,9 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
             format!("Generated a random password; it was not printed. To read it:\n  {command}\n");
         context.shell.message(&note);
     }
+    if let (Some(file), Field::Password) = (&args.from_file, field) {
+        context.remind_to_remove(file);
+    }
     if effect == Effect::Same {
         return Ok(exit::written(arrived, exit::DONE));
     }
@@ -288,10 +291,8 @@ pub fn import(context: &Context<'_>, args: &ImportArgs) -> Result<u8, OpError> {
         let note = "Nothing was written. To write the manifest, add --write.\n";
         context.shell.message(note);
     }
-    if args.write && !is_stream(&args.file) {
-        let name = name.display();
-        let note = format!("Remove {name} now: it contains the values in plain text.\n");
-        context.shell.message(&note);
+    if args.write {
+        context.remind_to_remove(&args.file);
     }
     if !is_written {
         return Ok(exit::written(arrived, exit::DONE));

@@ -376,8 +376,8 @@ fn passwords_are_rotated_as_the_page_says() {
     walk.types("(drspass decrypt | grep -v '^jobs:'; cat ../jobs.yaml) >../plain.yaml");
     walk.types("drspass encrypt ../plain.yaml");
     walk.walks("drspass apply");
-    walk.write("new-billing.txt", "made-up Billing #4\n");
-    walk.write("new-orders.txt", "made-up Orders #5\n");
+    walk.write("../new-billing.txt", "made-up Billing #4\n");
+    walk.write("../new-orders.txt", "made-up Orders #5\n");
     let mut databases = 0;
     for line in lines(&page) {
         // The database is changed while the old password is still that of DRS.
@@ -403,7 +403,7 @@ fn passwords_are_rotated_as_the_page_says() {
     assert!(walk.holds(ORDERS, "source", "made-up Orders #5"));
     assert!(walk.holds(BILLING, "destination", "made-up Orders #5"));
     assert!(walk.holds(BILLING, "source", "made-up Billing #4"));
-    assert!(!walk.path("new-orders.txt").exists());
+    assert!(!walk.path("../new-orders.txt").exists());
 }
 
 #[test]

@@ -35,6 +35,9 @@ fn a_value_comes_from_a_file_and_nothing_else_of_the_manifest_changes() {
         "set orders/destination password\nwrote passwords.yaml.age and passwords.index.yaml, revision 3\n"
     );
     assert!(run.stderr.contains("drspass plan"), "{}", run.stderr);
+    run.says(&format!(
+        "Remove {file} now: it contains passwords in plain text."
+    ));
     let want = document().replace("'canary-old'", "\"canary-new\"");
     assert_eq!(desk.text(), want);
 }
@@ -46,7 +49,8 @@ fn a_value_comes_from_standard_input_and_is_taken_exactly() {
     let run = desk.set(&["orders/destination"], format!("{value}\n").as_bytes());
     run.exits(0)
         .says("orders/destination password: starts with a space and ends with a space")
-        .says("contains characters outside ASCII");
+        .says("contains characters outside ASCII")
+        .says_not("in plain text");
     desk.lab.apply(&[]).exits(0);
     assert!(desk.lab.sim.holds(J1, "destination", value));
 }
