@@ -282,7 +282,10 @@ impl<'a> JobLine<'a> {
                 line('!', "not_asked", None, format!("not retried: {why}"))
             }
             RetryJobsResult::RetriedBefore(status, at) => {
-                advice = Some("Correct its password, or retry it with --resend; others follow.");
+                advice = Some(
+                    "Correct its password; or, once the database has it, run 'drspass apply \
+                     --retry-jobs --resend JOB'. Others follow.",
+                );
                 let at = minute(*at);
                 let words = format!(
                     "not retried: {status}; the retry of {at} with the same passwords failed or \

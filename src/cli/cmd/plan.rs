@@ -44,7 +44,9 @@ pub struct EntryOptions {
     /// is an id or a name; * and ? are wildcards
     #[arg(long, value_name = "ADDR", num_args = 1.., help_heading = ENTRIES)]
     pub only: Vec<String>,
-    /// Send these entries even if in sync or skipped for a wrong password
+    /// Send these entries even if in sync or skipped for a wrong password; JOB/source
+    /// limits it to one endpoint. With --retry-jobs, their jobs are retried even if the
+    /// last retry failed
     #[arg(long, value_name = "ADDR", num_args = 1.., help_heading = ENTRIES)]
     pub resend: Vec<String>,
     /// Accept a manifest that is older than the one applied last
