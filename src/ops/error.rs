@@ -51,7 +51,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::age::no_match),
         help(
-            "Nothing was sent. Give the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY."
+            "Nothing was sent. Give the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY. If yours is not a recipient, someone who can read the manifest adds your public key to drspass.yaml and runs 'drspass rekey'."
         )
     )]
     NoMatch { path: PathBuf, recipients: usize },
