@@ -168,7 +168,10 @@ impl<'t, 'p> Reading<'t, 'p> {
             let name = self.job(&entry, number, &mut names);
             idle.extend(name.map(|name| (entry, name)));
         }
-        let help = "Give every job a source or a destination, or remove it.";
+        let help = match self.assignments.is_empty() {
+            true => "Run 'drspass edit' and add or uncomment the endpoints that drspass should manage.",
+            false => "Give every job a source or a destination, or remove it.",
+        };
         let words = ["the job has no endpoint", "have no endpoint"];
         let idle = idle.iter().map(|(job, name)| (job, String::clone(name)));
         warn_together(list, idle.collect(), words, help);

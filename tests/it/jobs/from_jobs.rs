@@ -87,7 +87,10 @@ fn a_manifest_made_of_jobs_is_filled_in_by_taking_comment_signs_away() {
     assert!(text.contains("    # source: { credential: \"drs-192.0.2.10\" } # "));
     assert!(text.contains("mysql, 192.0.2.10, 3306, drs"), "{text}");
     // As it is, it sets nothing.
-    lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+    lab.run(&["plan", "--detailed-exitcode"])
+        .exits(0)
+        .says("3 have no endpoint")
+        .says("Run 'drspass edit' and add or uncomment the endpoints");
     assert!(lab.run(&["show"]).exits(0).stdout.contains("0 entries"));
 
     lab.plant(&["canary-filled-in"]);

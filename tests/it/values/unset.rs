@@ -44,6 +44,7 @@ fn a_job_without_endpoints_keeps_its_line() {
     desk.run(&["unset", J2])
         .exits(0)
         .says("the job has no endpoint")
+        .says("Give every job a source or a destination, or remove it.")
         .says("credentials: 2 are used by no endpoint: @spare, @used");
     let want = document().replace(
         &format!("  {J2}:\n    source: {{ credential: used }}\n"),
