@@ -226,9 +226,8 @@ impl<'a> Context<'a> {
             ),
             false => ("plan", "to see what apply would send"),
         };
-        let command = self.command(words);
-        self.shell
-            .message(&format!("Next: run '{command}' {why}.\n"));
+        let command = cited(&self.command(words));
+        self.shell.message(&format!("Next: run {command} {why}.\n"));
     }
 
     /// Returns the code after a change, and says that it was made if its result was lost.
@@ -244,6 +243,14 @@ impl<'a> Context<'a> {
     pub fn conflict(&self, what: &str) -> u8 {
         self.shell.message(&format!("error: {what}\n"));
         exit::USAGE
+    }
+}
+
+/// Returns a command for a sentence: in quotes, unless it has some of its own.
+pub fn cited(command: &str) -> String {
+    match command.contains('\'') {
+        true => command.to_owned(),
+        false => format!("'{command}'"),
     }
 }
 

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use super::service;
 use crate::age_file::{self, Identities};
-use crate::cli::context::{Context, quoted};
+use crate::cli::context::{Context, cited, quoted};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login::{self, LoginFlags};
@@ -121,9 +121,9 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
     let _ = writeln!(text, "key id: {}", sealed.fingerprint_key.id());
     let arrived = context.shell.result(&text);
     let export = identity_to_export(context).unwrap_or_default();
-    let edit = context.command_of_directory("edit");
+    let edit = cited(&context.command_of_directory("edit"));
     context.shell.message(&format!(
-        "{export}Next: run '{edit}' to fill in the manifest.\n\
+        "{export}Next: run {edit} to fill in the manifest.\n\
          In CI, set the protected variable DRSPASS_EXPECT_KEY_ID to the key id.\n"
     ));
     Ok(context.changed(arrived, exit::DONE))

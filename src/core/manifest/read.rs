@@ -169,7 +169,9 @@ impl<'t, 'p> Reading<'t, 'p> {
             idle.extend(name.map(|name| (entry, name)));
         }
         let help = match self.assignments.is_empty() {
-            true => "Run 'drspass edit' and add or uncomment the endpoints that drspass should manage.",
+            true => {
+                "Run 'drspass edit' and add or uncomment the endpoints that drspass should manage."
+            }
             false => "Give every job a source or a destination, or remove it.",
         };
         let words = ["the job has no endpoint", "have no endpoint"];

@@ -49,6 +49,7 @@ fn a_proposed_command_works_on_the_directory_and_the_state_of_the_command_before
             for words in proposed {
                 let line = format!("drspass {quoted} {words}");
                 assert!(run.all().contains(&line), "{line}\n{}", run.all());
+                assert!(!run.all().contains(&format!("'{line}'")), "{line}");
                 pasted(&lab, &line).exits(0);
             }
         }
