@@ -110,6 +110,14 @@ pub fn apply(report: &ApplyReport, colour: Colour) -> String {
     text
 }
 
+/// Renders the entries of an apply that goes on with its jobs; [`apply`] ends it.
+pub fn outcomes(report: &ApplyReport, colour: Colour) -> String {
+    let width = width(report.entries.iter().map(|(label, _)| label));
+    let mut text = entries(report, width, colour);
+    push_notes(&mut text, &apply_notes(report));
+    text
+}
+
 /// Lists every entry that did not end well, and the others by line or number.
 fn entries(report: &ApplyReport, width: usize, colour: Colour) -> String {
     let mut text = String::new();

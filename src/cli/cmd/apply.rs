@@ -231,10 +231,10 @@ fn show_outcomes(outputs: &Outputs, report: &ApplyReport) -> bool {
         ..report.clone()
     };
     if outputs.prints_markdown {
-        shell.message(&text::apply(report, shell.messages));
+        shell.message(&text::outcomes(report, shell.messages));
         return false;
     }
-    shell.result(&text::apply(report, shell.result)) && !outputs.has_github()
+    shell.result(&text::outcomes(report, shell.result)) && !outputs.has_github()
 }
 
 /// Shows the report, if there was anything to do.
