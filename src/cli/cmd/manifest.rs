@@ -9,7 +9,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::state::changed_text;
-use crate::cli::context::{Context, is_stream, read_named};
+use crate::cli::context::{Context, cited, is_stream, read_named};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login;
@@ -402,6 +402,10 @@ pub fn rekey(context: &Context<'_>, args: &RekeyArgs) -> Result<u8, OpError> {
     )?;
     let arrived = context.shell.result(&recipients::rekeyed(&done));
     context.shell.message(&recipients::after_rekey(&done));
+    let apply = cited(&context.command("apply"));
+    context.shell.message(&format!(
+        "Next: commit drspass.yaml and what was written, then run {apply}.\n"
+    ));
     Ok(context.changed(arrived, exit::DONE))
 }
 

@@ -148,7 +148,8 @@ fn somebody_who_is_removed_reads_nothing_new_and_every_entry_stays_what_it_was()
         .says(&whole)
         .says("Removed recipients can still read older commits of passwords.yaml.age.")
         .says("change the passwords themselves")
-        .says("DRSPASS_EXPECT_KEY_ID");
+        .says("DRSPASS_EXPECT_KEY_ID")
+        .says("Next: commit drspass.yaml and what was written, then run 'drspass apply'.");
     let new_id = key_id(&lab);
     assert_ne!(new_id, id);
     assert!(run.stdout.ends_with(&format!("key id: {new_id}\n")));
