@@ -243,8 +243,8 @@ impl OpError {
             format!("the manifest has revision {manifest}, {what}"),
             format!(
                 "Nothing was sent or changed. {anew}; or, if this one is meant, as after 'git \
-                 revert', plan and apply it once with --allow-rollback. Every change made with \
-                 drspass next to this state, such as 'drspass set', gives it revision {next}."
+                 revert', plan and apply it once with --allow-rollback. After a change with \
+                 drspass, such as 'drspass set', it has revision {next} and needs no flag."
             ),
         )
         .class(ErrorClass::Sealed)

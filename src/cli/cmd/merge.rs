@@ -76,7 +76,7 @@ pub fn run(context: &Context<'_>, args: &MergeArgs) -> Result<u8, OpError> {
                 false => format!("-C {} ", quoted(&context.folder)),
             };
             let next = format!(
-                "Next: git {folder}add {}\nThen go on with git; drspass.yaml is merged by hand.\n",
+                "Next: git {folder}add {}\nIf drspass.yaml has a conflict too, resolve it by hand. Then continue with git.\n",
                 files.join(" ")
             );
             context.shell.message(&next);

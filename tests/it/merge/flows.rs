@@ -25,7 +25,8 @@ fn two_branches_that_set_different_passwords_are_merged_and_applied() {
         .says("< billing/source password from main")
         .says("> orders/destination password from rotate")
         .says("merged passwords.yaml.age and passwords.index.yaml, revision 4")
-        .says("Next: git add passwords.yaml.age passwords.index.yaml");
+        .says("Next: git add passwords.yaml.age passwords.index.yaml")
+        .says("If drspass.yaml has a conflict too, resolve it by hand.");
     assert!(!run.all().contains("note:"), "{}", run.all());
     assert_ne!(lab.read(MANIFEST), before);
     // git is told nothing.
