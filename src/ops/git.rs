@@ -271,6 +271,10 @@ fn unknown_commit(commit: &str) -> OpError {
     } else if name.len() >= 40 && name.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         let help = format!("Fetch it first: git fetch origin {name}");
         (name.to_owned(), help)
+    } else if commit.len() >= 7 && commit.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        let help = "Fetch the branch that has it first: git fetch origin BRANCH; in a shallow clone, git \
+                    fetch --unshallow origin.";
+        (commit.to_owned(), help.to_owned())
     } else {
         let refs = format!("+refs/heads/{name}:refs/remotes/origin/{name}");
         let help =

@@ -286,6 +286,7 @@ fn a_commit_that_is_not_there_is_an_error_that_says_how_to_fetch_it() {
             "0123456789012345678901234567890123456789",
             "git fetch origin 0123456789012345678901234567890123456789",
         ),
+        ("abc1234", "git fetch --unshallow origin."),
         ("a b", "Name a branch as origin/NAME"),
         ("--output=x", "Name a branch as origin/NAME"),
     ] {
