@@ -81,7 +81,7 @@ pub fn state_list(
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "State of project {}: {}, serial {}, revision {}.\nRead without a key: not authenticated, and with ids in place of names;\n'{check}' checks it and shows the names.",
+        "State of project {}: {}, serial {}, revision {}.\nRead without a key: not authenticated, and with ids in place of names;\n{check} checks it and shows the names.",
         state.scope.project_id,
         counted(state.entries.len(), "entry", "entries"),
         state.serial,

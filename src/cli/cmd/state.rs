@@ -5,13 +5,14 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::context::Context;
+use crate::cli::context::{Context, cited};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
 use crate::core::job::some_of;
 use crate::core::place::Place;
 use crate::ops::OpError;
+use crate::ops::compare::take_over;
 use crate::ops::error::with_causes;
 use crate::ops::ledger::{self, LedgerChange, LockedLedger};
 use crate::ops::relocate::{end_move, relocate};
@@ -133,7 +134,7 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
         StateCommand::List => {
             let (state, notes, has_more) = ledger::list(&root)?;
             let is_lost = root.store.backup().is_some();
-            let check = context.command("state show");
+            let check = cited(&context.command("state show"));
             let text = listing::state_list(state.as_ref(), is_lost, has_more, &notes, &check);
             return Ok(exit::written(context.shell.result(&text), exit::DONE));
         }
@@ -192,7 +193,7 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             let done = context.command_of_directory("state move --done");
             context.shell.message(&format!(
                 "Next: commit drspass.yaml, the manifest and its index. Until others have them, they use \
-                 the former place, and drspass reads both. When all have them:\n  {done}\nA branch with a state must never be one whose pipelines get the key.\n",
+                 the former place, and drspass reads both. When all have them:\n  {done}\nNever give the key to pipelines of a branch that has a state.\n",
             ));
             return Ok(context.changed(arrived, exit::DONE));
         }
@@ -256,7 +257,8 @@ pub fn release(context: &Context<'_>, args: &LockReleaseArgs) -> Result<u8, OpEr
             return Ok(());
         }
         context.shell.message(&format!("  {holder}\n"));
-        let question = "The run must have ended: another one can send at once. End its lock?";
+        let question =
+            "If this run has not ended, two runs can then send at the same time. End its lock?";
         prompt::ask(question, "Nothing was changed.")
     })?;
     let text = format!(
@@ -272,17 +274,19 @@ pub fn release(context: &Context<'_>, args: &LockReleaseArgs) -> Result<u8, OpEr
             some_of(&changed.entries, 3)
         ),
     };
-    let (plan, apply) = (context.command("plan"), context.command("apply"));
-    let next = format!("Next: '{plan}', then '{apply}'; {unknown}.\n");
+    let [plan, apply] = ["plan", "apply"].map(|words| cited(&context.command(words)));
+    let next = format!("Next: {plan}, then {apply}; {unknown}.\n");
     context.shell.message(&next);
     Ok(context.changed(arrived, exit::DONE))
 }
 
 pub fn lock(context: &Context<'_>, args: &LockShowArgs) -> Result<u8, OpError> {
     let root = context.root()?;
+    let mut next = None;
     let (is_held, name, out) = match root.store.branch() {
         Some(_) => {
             let holder = ledger::holder(&root)?;
+            next = holder.as_ref().map(take_over);
             let out = holder.as_ref().map(json_v1::HolderOut::of_branch);
             (holder.is_some(), holder.map(|it| it.to_string()), out)
         }
@@ -310,5 +314,10 @@ pub fn lock(context: &Context<'_>, args: &LockShowArgs) -> Result<u8, OpError> {
         None if is_held => "The lock is held by an unknown process.\n".to_owned(),
         None => "The lock is free.\n".to_owned(),
     };
-    Ok(exit::written(context.shell.result(&text), exit::DONE))
+    let arrived = context.shell.result(&text);
+    if let Some(next) = next {
+        let next = format!("Next: wait until that run has ended. If it was lost, {next}.\n");
+        context.shell.message(&next);
+    }
+    Ok(exit::written(arrived, exit::DONE))
 }

@@ -157,16 +157,18 @@ fn ending_a_lock_on_a_terminal_shows_the_run_and_asks() {
     first.kill().unwrap();
     first.wait().unwrap();
     let held = lab.state()["body"]["holder"].clone();
-    let release = |more: &[&str]| {
-        let id = held["id"].as_str().unwrap();
-        lab.command(&[&["lock", "release", id], more].concat())
-    };
+    let id = held["id"].as_str().unwrap();
+    lab.run(&["lock", "show"])
+        .exits(0)
+        .says("Next: wait until that run has ended. If it was lost, 'drspass apply --lock-timeout")
+        .says(&format!("'drspass lock release {id}' ends its lock"));
+    let release = |more: &[&str]| lab.command(&[&["lock", "release", id], more].concat());
     for (answer, code, word) in [
         ("no\n", 7, "not 'yes'"),
         ("\u{3}", 130, "Nothing was changed"),
     ] {
         let mut terminal = Terminal::start(release(&[]));
-        let shown = terminal.sees("The run must have ended");
+        let shown = terminal.sees("If this run has not ended, two runs");
         assert!(shown.contains(held["id"].as_str().unwrap()), "{shown}");
         assert!(shown.contains(" UTC, last sign "), "{shown}");
         terminal.sees(APPROVAL);

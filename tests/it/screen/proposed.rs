@@ -77,6 +77,6 @@ fn a_proposed_command_works_on_the_directory_and_the_state_of_the_command_before
     let done = "drspass -C 'my prod' state move --done";
     lab.run_command(moved)
         .exits(0)
-        .says(&format!("When all have them: {done} A branch"));
+        .says(&format!("When all have them: {done} Never give the key"));
     pasted(&lab, done).exits(0);
 }
