@@ -8,7 +8,7 @@
 //!
 //! The serde form of these types is the body of format `drspass.state/1`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -184,6 +184,9 @@ pub struct StateEntry {
 pub struct FailedRetry {
     pub at: Timestamp,
     pub prints: BTreeMap<Endpoint, FieldPrints>,
+    /// Endpoints with a credential that another job was seen to recover with since.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub proven: BTreeSet<Endpoint>,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -496,7 +499,11 @@ impl State {
             Some((endpoint, applied.prints.clone()))
         };
         let prints = Endpoint::ALL.into_iter().filter_map(applied).collect();
-        let failed = FailedRetry { at, prints };
+        let failed = FailedRetry {
+            at,
+            prints,
+            proven: BTreeSet::new(),
+        };
         self.retries.insert(job.clone(), failed);
     }
 

@@ -37,6 +37,8 @@ impl RetryJobsOptions {
 pub struct Candidate {
     pub label: String,
     pub credentials: Vec<Arc<str>>,
+    /// Those that may be why its retry failed.
+    pub doubted: Vec<Arc<str>>,
     pub fitness: Fitness,
 }
 
@@ -79,7 +81,7 @@ pub fn due_now(
         .iter()
         .filter(|job| matches!(job.fitness, Fitness::Failed(_)));
     // A job that uses one of these waits until the job that failed with it runs.
-    let held: BTreeSet<&Arc<str>> = failed.flat_map(|job| &job.credentials).collect();
+    let held: BTreeSet<&Arc<str>> = failed.flat_map(|job| &job.doubted).collect();
     let due = due.iter().filter(|job| {
         matches!(job.fitness, Fitness::Fit) && !job.credentials.iter().any(|it| held.contains(it))
     });
@@ -128,6 +130,7 @@ pub fn candidates(
         let candidate = jobs.entry(job.clone()).or_insert_with(|| Candidate {
             label: assignment.job_label().to_owned(),
             credentials: Vec::new(),
+            doubted: Vec::new(),
             fitness: Fitness::Unfit("drspass sent none of its passwords"),
         });
         if open.contains(job) {
@@ -139,7 +142,12 @@ pub fn candidates(
     }
     // A retry logs in to both databases.
     for assignment in manifest.assignments() {
-        if let Some(candidate) = jobs.get_mut(&assignment.key.job) {
+        let EntryKey { job, endpoint } = &assignment.key;
+        if let Some(candidate) = jobs.get_mut(job) {
+            let failed = failed.get(job);
+            if !failed.is_some_and(|retry| retry.proven.contains(endpoint)) {
+                candidate.doubted.extend(assignment.credential.clone());
+            }
             candidate.credentials.extend(assignment.credential.clone());
         }
     }

@@ -19,13 +19,16 @@ use super::{ApplyContext, ApplyEvent, ApplyOptions};
 use crate::api::client::Client;
 use crate::api::jobs::RetryEnd;
 use crate::core::job::JobId;
+use crate::core::manifest::Assignment;
 use crate::core::outcome::{NotSent, Outcome};
+use crate::core::plan::failed_retries;
 use crate::core::report::{ApplyReport, RetryJobsEntry, RetryJobsResult, Signal};
 use crate::core::state::State;
 use crate::core::status::{ReportedJob, StatusKind};
 use crate::ops::OpError;
 use crate::ops::error::with_causes;
 use crate::ops::online::Online;
+use crate::ops::root::Opened;
 use crate::store::{LockGuard, StateSnapshot, StateVersion, StoreError, StoredState};
 use crate::sys::testpoint;
 
@@ -47,6 +50,8 @@ struct RetryJobsRun<'a> {
     watch: Watch,
     /// The jobs that needed a retry.
     results: BTreeMap<JobId, RetryJobsResult>,
+    /// By credential that one failed job keeps from others: how to try it with one of them.
+    proposals: BTreeMap<Arc<str>, String>,
     /// The number of jobs with an unknown state.
     unknown: usize,
     /// Why no other job is retried.
@@ -97,6 +102,7 @@ pub fn retry_jobs(
         waiting: Vec::new(),
         watch: Watch::default(),
         results: BTreeMap::new(),
+        proposals: BTreeMap::new(),
         unknown: 0,
         stopped: (!run.is_asked).then_some("it failed only now; run the command again"),
         interrupted: None,
@@ -131,6 +137,7 @@ impl RetryJobsRun<'_> {
                 with_causes(&error)
             ));
         }
+        report.findings.extend(self.proposals.into_values());
         report.interrupted = self.interrupted;
         if self.unknown > 0 {
             let why = format!("the service returned no state for {} of them", self.unknown);
@@ -242,29 +249,37 @@ impl RetryJobsRun<'_> {
     fn next_round(&mut self) -> Vec<JobId> {
         let used = |job: &JobId| self.jobs[job].credentials.iter();
         let mut works: BTreeSet<&Arc<str>> = BTreeSet::new();
-        // Each with the job whose retry did not succeed.
-        let mut fails: BTreeMap<&Arc<str>, &JobId> = BTreeMap::new();
+        // Each with the jobs whose retry did not succeed.
+        let mut fails: BTreeMap<&Arc<str>, Vec<&JobId>> = BTreeMap::new();
         for (job, result) in &self.results {
             match result {
                 RetryJobsResult::Runs(_) => works.extend(used(job)),
                 RetryJobsResult::Failed(_)
                 | RetryJobsResult::Unseen(_)
                 | RetryJobsResult::Refused(_)
-                | RetryJobsResult::RetriedBefore(..) => fails.extend(used(job).map(|it| (it, job))),
+                | RetryJobsResult::RetriedBefore(..) => {
+                    for credential in &self.jobs[job].doubted {
+                        fails.entry(credential).or_default().push(job);
+                    }
+                }
                 _ => {}
             }
         }
+        fails.retain(|credential, _| !works.contains(credential));
         let mut tried: BTreeSet<&Arc<str>> = self.watch.open.iter().flat_map(used).collect();
         let (mut now, mut later, mut held) = (Vec::new(), Vec::new(), Vec::new());
+        let mut proposals = Vec::new();
         for job in &self.waiting {
-            let failed = used(job).find_map(|credential| {
-                let by = &self.jobs[*fails.get(credential)?].label;
-                Some(format!(
-                    "{by}, which uses the same @{credential}, did not run again"
-                ))
-            });
+            let failed = used(job).find_map(|it| Some((it, fails.get(it)?)));
             let mut unproven = used(job).filter(|credential| !works.contains(credential));
-            if let Some(why) = failed.or(self.stopped.map(str::to_owned)) {
+            if let Some((credential, by)) = failed {
+                if let Some(proposal) = self.proposal(job, credential, by) {
+                    proposals.push((Arc::clone(credential), proposal));
+                }
+                let by = by.last().map_or("", |by| &self.jobs[*by].label);
+                let why = format!("{by}, which uses the same @{credential}, did not run again");
+                held.push((job.clone(), RetryJobsResult::NotAsked(why)));
+            } else if let Some(why) = self.stopped.map(str::to_owned) {
                 held.push((job.clone(), RetryJobsResult::NotAsked(why)));
             } else if unproven.any(|credential| tried.contains(credential)) {
                 later.push(job.clone());
@@ -275,7 +290,35 @@ impl RetryJobsRun<'_> {
         }
         self.waiting = later;
         self.results.extend(held);
+        for (credential, proposal) in proposals {
+            self.proposals.entry(credential).or_insert(proposal);
+        }
         now
+    }
+
+    /// Returns how to retry this job although the one that failed uses the same credential. After a
+    /// second failure that is to be suspected itself.
+    fn proposal(&self, job: &JobId, credential: &str, failed: &[&JobId]) -> Option<String> {
+        let [by] = failed else {
+            return None;
+        };
+        let result = self.results.get(*by)?;
+        if !matches!(
+            result,
+            RetryJobsResult::Failed(_) | RetryJobsResult::RetriedBefore(..)
+        ) {
+            return None;
+        }
+        let (by, job) = (&self.jobs[*by].label, &self.jobs[job].label);
+        let resume = match self.options.resume_paused {
+            true => " --resume-paused",
+            false => "",
+        };
+        Some(format!(
+            "if only the other password of {by} is wrong, run 'drspass apply --retry-jobs{resume} \
+             --only {job}', which tries @{credential} once more; once {job} runs again, the next \
+             --retry-jobs retries the others"
+        ))
     }
 
     /// Records retries as failed, sends them, and takes back the records of those that do not
@@ -372,8 +415,8 @@ impl RetryJobsRun<'_> {
         Ok(())
     }
 
-    /// Removes the recorded failure of retries whose jobs run again. The state may have been
-    /// changed since.
+    /// Removes the recorded failure of retries whose jobs run again, and records that their
+    /// credentials were not why others failed. The state may have been changed since.
     fn forget_recovered(&self, context: &ApplyContext<'_>) -> Result<(), OpError> {
         let runs = |job: &JobId| matches!(self.results.get(job), Some(RetryJobsResult::Runs(_)));
         let ours = self.state.retries.iter().filter(|(job, _)| runs(job));
@@ -381,6 +424,9 @@ impl RetryJobsRun<'_> {
         if ours.is_empty() {
             return Ok(());
         }
+        let works: BTreeSet<&Arc<str>> = (ours.iter())
+            .flat_map(|(job, _)| &self.jobs[*job].credentials)
+            .collect();
         let store = &self.run.root.store;
         let mut tries = TRIES;
         loop {
@@ -394,10 +440,31 @@ impl RetryJobsRun<'_> {
                     state.retries.remove(*job);
                 }
             }
+            self.prove(&mut state, &works);
             tries -= 1;
             match store.commit(&guard, self.run.keys, &mut state, &snapshot.version) {
                 Err(StoreError::Changed { .. }) if tries > 0 => {}
                 written => return Ok(written.map(drop)?),
+            }
+        }
+    }
+
+    fn prove(&self, state: &mut State, works: &BTreeSet<&Arc<str>>) {
+        let Opened {
+            manifest, sealed, ..
+        } = self.run.opened;
+        let prints = sealed.fingerprint_key.fingerprinter(&sealed.scope);
+        let failed = failed_retries(manifest, state, &prints);
+        let failed: BTreeSet<JobId> = failed.into_keys().cloned().collect();
+        for Assignment {
+            key, credential, ..
+        } in manifest.assignments()
+        {
+            if credential.as_ref().is_some_and(|it| works.contains(it))
+                && failed.contains(&key.job)
+                && let Some(retry) = state.retries.get_mut(&key.job)
+            {
+                retry.proven.insert(key.endpoint);
             }
         }
     }

@@ -95,12 +95,52 @@ fn a_shared_password_that_is_wrong_in_the_database_is_tried_by_one_job() {
         .exits(3)
         .says("retried, failed again");
     assert_eq!(retried(&lab), [[id(0)], [id(1)]]);
-    lab.apply(&["--retry-jobs"]).exits(3).says(&held(2, 1));
+    // A second failure makes the shared password the likely cause.
+    lab.apply(&["--retry-jobs"])
+        .exits(3)
+        .says(&held(2, 1))
+        .says_not("--only");
     let ids: Vec<String> = (0..7).map(id).collect();
     seal(&mut lab, &ids, "canary-other");
     lab.apply(&["--retry-jobs"]).exits(0);
     assert_eq!(retried(&lab)[2..], [vec![id(0)], ids[1..].to_vec()]);
     assert!(!lab.sim.is_locked(&id(0), "source"));
+}
+
+#[test]
+fn a_job_that_runs_again_clears_its_credential_of_the_failure_of_another() {
+    let mut lab = lab(4, LATER);
+    let ids: Vec<String> = (0..4).map(id).collect();
+    lab.plant(&["canary-old"]);
+    let mut text =
+        "version: 1\ncredentials:\n  wide: { password: 'canary-old' }\njobs:\n".to_owned();
+    for id in &ids {
+        let _ = writeln!(
+            text,
+            "  {id}:\n    source: {{ password: 'canary-new' }}\n    destination: {{ credential: wide }}"
+        );
+    }
+    lab.document(text).exits(0);
+    // Of the first job, only the password of its own source is wrong.
+    wrong(&lab, 1);
+    let next = format!("'drspass apply --retry-jobs --only {}'", ids[1]);
+    for _ in 0..2 {
+        lab.apply(&["--retry-jobs"]).exits(3).says(&format!(
+            "if only the other password of {} is wrong, run {next}, which tries @wide once more",
+            ids[0]
+        ));
+    }
+    assert_eq!(retried(&lab), [[id(0)]]);
+    lab.apply(&["--retry-jobs", "--only", &ids[1]]).exits(0);
+    let failed = lab.state()["body"]["retries"][&ids[0]].clone();
+    assert_eq!(failed["proven"], json!(["destination"]));
+    // The others go one by one all the same, and the failed job stays as it is.
+    lab.apply(&["--retry-jobs"])
+        .exits(3)
+        .says(&format!("! job {} not retried: INCRE", ids[0]))
+        .says(&format!("= job {} retried, runs again", ids[3]))
+        .says_not("--only");
+    assert_eq!(retried(&lab)[1..], [[id(1)], [id(2)], [id(3)]]);
 }
 
 #[test]
