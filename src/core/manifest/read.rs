@@ -18,8 +18,9 @@ const NAME_HELP: &str = "Use 1 to 64 letters, digits, dots, dashes and underscor
     beginning with a letter or digit.";
 
 pub fn manifest(root: &Cursor<'_, '_>, sealing: Sealing) -> Option<Manifest> {
-    let [version, sealed, credentials, jobs] =
-        root.fields(["version", "sealed", "credentials", "jobs"]);
+    let fields = root.fields(["version", "sealed", "credentials", "jobs"]);
+    let [version, sealed, credentials, jobs] = fields;
+    let has_all_parts = root.has_only(&fields);
     root.version(version);
     if sealed.is_none() && sealing == Sealing::Required {
         let help = "The manifest is not sealed; run 'drspass encrypt' on its text.";
@@ -29,11 +30,16 @@ pub fn manifest(root: &Cursor<'_, '_>, sealing: Sealing) -> Option<Manifest> {
     if let Some(credentials) = &credentials {
         reading.credentials(credentials);
     }
+    let defined = reading.accounts.len();
+    reading.has_all_credentials = has_all_parts
+        && credentials.is_none_or(|list| {
+            list.is_whole() && list.node.is_map() && list.node.pairs().count() == defined
+        });
     match &jobs {
         Some(jobs) => reading.jobs(jobs),
         None => root.missing("jobs", None, "List the jobs, or write `jobs: {}`."),
     }
-    if root.is_whole() {
+    if has_all_parts {
         let unused = reading.accounts.iter().filter(|account| !account.is_used);
         let unused = unused.map(|account| (&account.entry, account.entry.path.to_string()));
         let help = "Use every credential at an endpoint with `credential`, or remove it.";
@@ -93,6 +99,8 @@ fn is_map(value: &Cursor<'_, '_>, if_null: &'static str) -> bool {
 #[derive(Default)]
 struct Reading<'t, 'p> {
     accounts: Vec<Account<'t, 'p>>,
+    /// Whether no other one can be defined in a part that was not read.
+    has_all_credentials: bool,
     /// The number of each credential's account.
     account_numbers: HashMap<&'t str, usize>,
     jobs: Vec<Job>,
@@ -209,11 +217,12 @@ impl<'t, 'p> Reading<'t, 'p> {
         if !is_map(job, "Give the job an endpoint, or remove it.") {
             return None;
         }
-        let [name, source, destination] = job.fields(["name", "source", "destination"]);
+        let fields = job.fields(["name", "source", "destination"]);
+        let [name, source, destination] = fields;
         let name = name.and_then(|name| job_name(&name, number, names));
         let endpoints = [source, destination].map(|endpoint| endpoint.map(|e| self.endpoint(&e)));
         let id = id?;
-        let is_idle = endpoints.iter().all(Option::is_none) && job.is_whole();
+        let is_idle = endpoints.iter().all(Option::is_none) && job.has_only(&fields);
         let idle = is_idle.then(|| match &name {
             Some(name) => name.to_string(),
             None => job.path.to_string(),
@@ -245,15 +254,15 @@ impl<'t, 'p> Reading<'t, 'p> {
         if !is_map(endpoint, help) {
             return None;
         }
-        let [password, credential, kerberos] =
-            endpoint.fields(["password", "credential", "kerberos"]);
+        let fields = endpoint.fields(["password", "credential", "kerberos"]);
+        let [password, credential, kerberos] = fields;
         let at = Some(endpoint.key);
         match (&password, &credential) {
             (Some(_), Some(_)) if endpoint.is_whole() => {
                 let what = "has both a password and a credential";
                 endpoint.error_at(at, what, "Keep one of the two.");
             }
-            (None, None) if endpoint.is_whole() => {
+            (None, None) if endpoint.has_only(&fields) => {
                 let help =
                     "Add a `password`, or a `credential` that is defined below `credentials`.";
                 endpoint.error_at(at, "has neither a password nor a credential", help);
@@ -286,8 +295,7 @@ impl<'t, 'p> Reading<'t, 'p> {
                 account.is_used = true;
                 return Some(account);
             }
-            // It may be defined in a part that was not read.
-            None if credential.is_in_whole_document() => {
+            None if self.has_all_credentials => {
                 let help = "Define it below `credentials`, or use the name of one that is.";
                 credential.error("the credential is not defined", help);
             }
@@ -379,7 +387,7 @@ fn read_kerberos(part: &Cursor<'_, '_>) -> Vec<(Field, Secret)> {
     }
     let names = Field::KERBEROS.map(|field| field.as_str().trim_start_matches("kerberos."));
     let fields = part.fields(names);
-    if part.is_whole() && fields.iter().all(Option::is_none) {
+    if part.has_only(&fields) && fields.iter().all(Option::is_none) {
         part.error("has no fields", HELP);
     }
     let given = fields.iter().flatten().count();

@@ -414,6 +414,48 @@ fn an_endpoint_has_one_password_from_one_place() {
 }
 
 #[test]
+fn what_was_not_read_causes_no_further_problems() {
+    let used = format!("jobs:\n  {J1}:\n    source: {{ credential: b }}\n");
+    let a = "credentials:\n  a: { password: \"x\" }\n";
+    let b = "credentials:\n  b: { password: \"x\" }\n";
+    for (text, expected) in [
+        (
+            format!("{a}{b}{used}"),
+            "error 4:1 credentials: is repeated: line 2 and line 4".to_owned(),
+        ),
+        (
+            format!("{b}{used}{used}"),
+            "error 7:1 jobs: is repeated: line 4 and line 7".to_owned(),
+        ),
+        (
+            format!("{}{used}", b.replace("credentials", "credential")),
+            "error 2:1 : unknown key".to_owned(),
+        ),
+        (
+            format!("credentials:\n{used}"),
+            "error 2:12 credentials: has no value".to_owned(),
+        ),
+        (
+            format!("credentials: [b]\n{used}"),
+            "error 2:14 credentials: is not a mapping".to_owned(),
+        ),
+        (
+            format!("{b}{}", used.replace("{ credential", "{ credentail")),
+            format!("error 6:15 jobs.{J1}.source: unknown key"),
+        ),
+        (
+            format!("jobs:\n  {J1}:\n    sourc: {{}}\n"),
+            format!("error 4:5 jobs.{J1}: unknown key"),
+        ),
+    ] {
+        let found = problems(&format!("version: 1\n{text}"));
+        let errors: Vec<_> = found.iter().filter(|it| it.starts_with("error")).collect();
+        assert_eq!(errors, [&expected], "{text}: {found:?}");
+        assert!(!found.iter().any(|it| it.contains("has no endpoint")));
+    }
+}
+
+#[test]
 fn credentials_with_fields_are_named_and_warned_of_when_unused() {
     for (lines, expected) in [
         (

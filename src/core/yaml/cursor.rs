@@ -110,6 +110,12 @@ impl<'t> Cursor<'t, '_> {
         self.node.is_whole() && (self.node.index > 0 || self.is_in_whole_document())
     }
 
+    /// Returns whether these are the values of all its keys, so that a missing one is neither
+    /// misspelt, repeated nor in a part that was not read.
+    pub fn has_only(&self, fields: &[Option<Self>]) -> bool {
+        self.is_whole() && self.node.pairs().count() == fields.iter().flatten().count()
+    }
+
     /// Returns whether reading never stopped, so that a missing value is really absent.
     pub fn is_in_whole_document(&self) -> bool {
         self.node.tree.stopped.is_none()
