@@ -1,12 +1,12 @@
 //! Exit codes, a public promise. Help, man pages and docs/reference.md repeat its words.
 
-use tokio::runtime::Builder;
+use std::time::Duration;
 
 use super::env;
 use crate::core::report::{ApplyReport, Signal, StateSaved};
 use crate::ops::OpError;
 use crate::ops::error::ErrorClass;
-use crate::sys::signals::Signals;
+use crate::ops::online::Waiter;
 use crate::view::text::push_wrapped;
 
 macro_rules! codes {
@@ -104,25 +104,23 @@ pub const fn written(arrived: bool, code: u8) -> u8 {
     if arrived { code } else { FAILED }
 }
 
-/// Lets signals end the process again after a run that listened to them, so that a reader
-/// that stops reading cannot keep it forever.
+/// Lets signals end the process again after something listened to them, so that a reader that
+/// stops reading cannot keep it forever.
 pub fn end_on_signal(code: u8) {
-    let hang_up = env::hang_up();
+    // Without a listener or a thread, it waits as before.
+    let Ok(mut waiter) = Waiter::new(env::hang_up()) else {
+        return;
+    };
     let wait = move || {
-        let runtime = Builder::new_current_thread().enable_all().build();
-        let signal = runtime.and_then(|runtime| {
-            runtime.block_on(async { Ok(Signals::listen(hang_up)?.next().await) })
-        });
-        if let Ok(signal) = signal {
+        if let Some(signal) = waiter.signal_within(Duration::MAX) {
             #[expect(
                 clippy::exit,
                 clippy::disallowed_methods,
-                reason = "the main thread waits for a reader of its output"
+                reason = "the main thread is busy with the repository or a reader of its output"
             )]
             std::process::exit(when_over(code, signal).into());
         }
     };
-    // Without a thread, it waits as before.
     let _ = std::thread::Builder::new().spawn(wait);
 }
 

@@ -174,6 +174,7 @@ fn apply(
         lock: env::lock_info("apply"),
         connect: &connect,
         progress: &mut |event| context.shell.progress(&event),
+        end_on_signal: &|| exit::end_on_signal(exit::DONE),
     };
     let mut approve = |report: &PlanReport, warnings: &[Problem], due: Option<&[String]>| {
         context.warn(root.manifest_name(), warnings);

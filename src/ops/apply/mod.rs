@@ -73,6 +73,8 @@ pub struct ApplyContext<'a> {
     /// Shows the entries before jobs are retried, which may take minutes; whether it did.
     pub show_outcomes: &'a dyn Fn(&ApplyReport) -> bool,
     pub progress: &'a mut dyn FnMut(ApplyEvent),
+    /// Lets signals end the process again after a wait that listened to them.
+    pub end_on_signal: &'a dyn Fn(),
 }
 
 /// An event of a run that a person should know of.
@@ -136,8 +138,7 @@ pub fn apply(
     }
     let keys = root.store_keys(&opened, rules)?;
     let guard = root.lock(&opened.sealed, &opened.digest, &context.lock)?;
-    let (snapshot, waiter) =
-        turn::wait(root, &opened.sealed, &keys, options.lock_timeout, context)?;
+    let (snapshot, waiter) = turn::wait(root, &opened.sealed, &keys, options, context)?;
     let mut notes = compare::notes_of(root, &opened, &snapshot, None)?;
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     let is_unsaved = snapshot.is_unsaved();
@@ -163,16 +164,17 @@ pub fn apply(
     }
     // Without a need for approval, no login is needed either.
     let needs_login = plan.has_changes() || options.retry_jobs.is_some();
-    let mut client = match needs_login {
-        true => Some((context.connect)(&opened)?.guarding(&opened.manifest)),
-        false => None,
-    };
+    let client = needs_login.then(|| (context.connect)(&opened));
+    let mut client = client.transpose()?.map(|it| it.guarding(&opened.manifest));
     let key_changed = known.key_changed;
     let is_rollback = known.rollback.is_some();
     let mut state = starting_state(known, options, context);
     let hang_up = context.runtime.hang_up;
     let are_named = options.retry_jobs.is_some_and(|retry| retry.are_named);
-    // After a wait, a signal has lost its own effect as well.
+    // After a wait, signals have lost their own effect.
+    if waiter.is_some() && client.is_none() {
+        (context.end_on_signal)();
+    }
     let early = client.take_if(|_| are_named || waiter.is_some());
     let early = early.map(|client| Online::with(client, waiter, hang_up));
     let mut online = early.transpose()?;

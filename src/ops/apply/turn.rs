@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::{ApplyContext, ApplyEvent};
+use super::{ApplyContext, ApplyEvent, ApplyOptions};
 use crate::core::manifest::Sealed;
 use crate::core::report::Signal;
 use crate::core::state::{Holder, State};
@@ -65,7 +65,7 @@ pub fn wait(
     root: &Root,
     sealed: &Sealed,
     keys: &StoreKeys,
-    at_most: Option<Duration>,
+    options: &ApplyOptions,
     context: &mut ApplyContext<'_>,
 ) -> Result<(StateSnapshot, Option<Waiter>), OpError> {
     let mut snapshot = root.read_state(sealed, keys)?;
@@ -79,7 +79,7 @@ pub fn wait(
         let now = (context.runtime.now)();
         let silent = now.duration_since(holder.renewed).unsigned_abs();
         let is_silent = now > holder.renewed && silent > lease;
-        let at_most = at_most.unwrap_or(match is_silent {
+        let at_most = options.lock_timeout.unwrap_or(match is_silent {
             true => lease + BEYOND,
             false => Duration::ZERO,
         });

@@ -4,7 +4,7 @@ use std::process::Child;
 
 use rustix::process::Signal;
 
-use crate::support::around::{Watched, started_up_to};
+use crate::support::around::{Stands, Watched, started_up_to};
 use crate::support::backend::{PROGRAMS, put_program};
 use crate::support::branch::NAME;
 use crate::support::terminal::{APPROVAL, Terminal};
@@ -148,6 +148,30 @@ fn a_wait_for_the_lock_shows_on_a_terminal_that_it_watches_the_other_run() {
     terminal.sees("watching the run that holds the state; ");
     goes_on(&lab, first).exits(0).says("2 applied");
     lab.ended(terminal).exits(0);
+}
+
+#[test]
+fn a_signal_ends_the_write_after_a_wait_for_the_lock() {
+    let mut lab = lab();
+    lab.apply(&[]).exits(0);
+    lab.passwords(&[(J1, "source", "canary-3"), (J2, "source", "canary-2")]);
+    lab.push();
+    let mut first = stopped(&lab, &[]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let clone = lab.cloned();
+    // It has nothing to send, but the lock of the lost run is to be removed.
+    let wait = ["--lock-timeout", "60s", "--only", J2];
+    let mut command = lab.command(&[&APPLY[..], &wait].concat());
+    command
+        .current_dir(clone.path())
+        .env("DRSPASS_TEST_LEASE", "2");
+    let reached = lab.path("reached");
+    let (child, stands) = started_up_to(command, "place.before_push", 1, &reached);
+    assert_eq!(stands, Stands::There);
+    send_signal(child.id(), Signal::TERM);
+    lab.wait(child).exits(143);
+    assert!(!lab.state()["body"]["holder"].is_null());
 }
 
 #[test]
