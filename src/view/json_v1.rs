@@ -17,7 +17,7 @@ use crate::core::recipients::{InFile, RecipientsReport};
 use crate::core::redact::{ForeignText, Token, in_json};
 use crate::core::report::{
     ApplyReport, JobsReport, LedgerReport, LoginReport, ManifestReport, PlanNote, PlanReport,
-    Signal, StateSaved,
+    RecoveryUse, Signal, StateSaved,
 };
 use crate::core::rotation::{PasswordAge, RotationReport};
 use crate::core::state::{FieldPrints, Holder, State, StateEntry, ValueOrigin};
@@ -247,11 +247,17 @@ pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
         lines.push_str(&JsonObject::message("note").with("text", text).line());
     }
     let totals = report.totals();
-    let (why_not_saved, recovery_file) = match &report.saved {
+    let (why_not_saved, recovery) = match &report.saved {
         StateSaved::InState => (None, None),
-        StateSaved::Recovery { path, why, .. } => (Some(why), Some(path)),
+        StateSaved::Recovery { path, why, use_it } => (Some(why), Some((path, use_it))),
         StateSaved::Lost { why } => (Some(why), None),
     };
+    let recovery_use = recovery.map(|(_, use_it)| match use_it {
+        RecoveryUse::WithoutJournal => "without_journal",
+        RecoveryUse::InAnotherClone => "in_another_clone",
+        RecoveryUse::First => "first",
+        RecoveryUse::AsUnknown => "as_unknown",
+    });
     let stopped_by = report.interrupted.map(|signal| match signal {
         Signal::Interrupt => "interrupt",
         Signal::Terminate => "terminate",
@@ -266,7 +272,8 @@ pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
         .with("requests", report.requests)
         .with("state_saved", report.saved == StateSaved::InState)
         .given("why_not_saved", why_not_saved)
-        .given("recovery_file", recovery_file)
+        .given("recovery_file", recovery.map(|(path, _)| path))
+        .given("recovery_use", recovery_use)
         .given("stopped_by", stopped_by)
         .with("exit_code", exit_code);
     lines + &result.line()

@@ -142,7 +142,12 @@ fn an_apply_whose_state_cannot_be_saved_names_the_recovery_file() {
     lab.apply(&[]).exits(0);
     let messages = messages(&fail(&lab, "replace:3"));
     assert_eq!(result(&messages)["state_saved"], false);
+    assert_eq!(result(&messages)["recovery_use"], "without_journal");
     let name = text(&result(&messages)["recovery_file"]).to_owned();
+    lab.run(&["state", "recover", &name]).exits(0);
+    let alone = self::messages(&fail(&lab, "journal.append:1,replace:3"));
+    assert_eq!(result(&alone)["recovery_use"], "first");
+    let name = text(&result(&alone)["recovery_file"]).to_owned();
     lab.run(&["state", "recover", &name]).exits(0);
     let run = fail(
         &lab,
@@ -151,6 +156,7 @@ fn an_apply_whose_state_cannot_be_saved_names_the_recovery_file() {
     let messages = self::messages(&run);
     assert_eq!(result(&messages)["state_saved"], false);
     assert!(result(&messages)["recovery_file"].is_null());
+    assert!(result(&messages)["recovery_use"].is_null());
 }
 
 #[test]
