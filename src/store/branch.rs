@@ -289,7 +289,9 @@ impl Branch {
             }
             Pushed::Changed => return Err(self.changed()),
             Pushed::Refused(failure) => return Err(failure.into()),
-            Pushed::Unknown(failure) => return Err(Self::unknown(state, failure).into()),
+            Pushed::Unknown(failure) => {
+                return Err(Self::unknown(state, onto.is_none(), failure).into());
+            }
         }
         testpoint::reach("place.after_push");
         // They are in the state now; one that stays behind is skipped.
@@ -308,8 +310,10 @@ impl Branch {
     }
 
     /// Returns the cause with the help for this run.
-    fn unknown(state: &State, cause: Failure) -> Failure {
+    fn unknown(state: &State, is_first: bool, cause: Failure) -> Failure {
         cause.with_help(match &state.holder {
+            // No manifest is sealed for the branch yet, so no other command can read it.
+            None if is_first => "Nothing was sent. Run the same command again, 'drspass init' without a target; if the state arrived, it says what to do.".to_owned(),
             Some(holder) => format!(
                 "Nothing was sent; entries may be marked, and run {id} may hold the lock: 'drspass lock release {id}'.",
                 id = holder.id

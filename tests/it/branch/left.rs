@@ -12,7 +12,7 @@ use super::served::{LoginIn, Served};
 use crate::support::around::{Stands, started_up_to};
 use crate::support::backend::{kill_push, put_program};
 use crate::support::branch::{NAME, PLACE, git, origin, snapshot};
-use crate::support::{J1, J2, Lab, wait_until};
+use crate::support::{J1, J2, Lab, Run, wait_until};
 
 const APPLY: [&str; 2] = ["apply", "--auto-approve"];
 
@@ -21,6 +21,47 @@ fn lab() -> Lab {
     lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
     lab.push();
     lab
+}
+
+/// A run whose push the server has taken, but not written before there is a file `go`: the line is
+/// cut, and the server is not reached again.
+fn unanswered(served: &Served, mut command: Command) -> Run {
+    let lab = &served.lab;
+    let repository = lab.origin.as_ref().unwrap().path();
+    let at = |name: &str| lab.path(name).display().to_string();
+    let script = format!(
+        "mkdir '{}' 2>&- || exit 0; until [ -e '{}' ]; do sleep 0.02; done",
+        at("reached"),
+        at("go")
+    );
+    put_program(&repository.join("hooks/pre-receive"), &script);
+    let run = command.env("DRSPASS_TEST_SETTLE", "2").spawn().unwrap();
+    wait_until("the push", || lab.exists("reached"));
+    served.server.is_mute.store(true, SeqCst);
+    let killer = kill_push(&served.url(), &lab.path("reached"));
+    killer.join().unwrap();
+    let run = lab.wait(run);
+    served.server.is_mute.store(false, SeqCst);
+    run
+}
+
+#[test]
+fn an_init_whose_first_push_has_no_answer_is_to_be_run_again() {
+    let served = Served::new(LoginIn::Header);
+    let lab = &served.lab;
+    unanswered(&served, served.init_command())
+        .exits(1)
+        .says("cannot find out whether git:origin")
+        .says("Nothing was sent. Run the same command again, 'drspass init' without a target; if");
+    lab.write("go", "");
+    wait_until("the state", || {
+        !lab.in_origin(&["branch", "--list", NAME]).is_empty()
+    });
+    served
+        .run(&["init"])
+        .exits(1)
+        .says("there is a state at")
+        .says("It has no entries and no history");
 }
 
 #[test]
@@ -38,28 +79,11 @@ fn marks_that_arrive_after_the_run_gave_up_are_seen_by_the_next_one() {
         served.lab.run_command(command)
     };
     let lab = &served.lab;
-    let repository = lab.origin.as_ref().unwrap().path();
-    let at = |name: &str| lab.path(name).display().to_string();
-    let script = format!(
-        "mkdir '{}' 2>&- || exit 0; until [ -e '{}' ]; do sleep 0.02; done",
-        at("reached"),
-        at("go")
-    );
-    put_program(&repository.join("hooks/pre-receive"), &script);
     let tip = lab.tip();
-    let mut command = served.command(&APPLY);
-    command.env("DRSPASS_TEST_SETTLE", "2");
-    let run = command.spawn().unwrap();
-    // The server has the marks, but the line is cut, and it is not reached again.
-    wait_until("the push", || lab.exists("reached"));
-    served.server.is_mute.store(true, SeqCst);
-    let killer = kill_push(&served.url(), &lab.path("reached"));
-    killer.join().unwrap();
-    let run = lab.wait(run).exits(1);
+    let run = unanswered(&served, served.command(&APPLY)).exits(1);
     let said = run.stderr.clone();
     run.says("cannot find out whether git:origin")
         .says("Nothing was sent; entries may be marked");
-    served.server.is_mute.store(false, SeqCst);
     assert_eq!(lab.tip(), tip);
     in_clone(&["plan"]).exits(0).says("2 to set");
     lab.write("go", "");

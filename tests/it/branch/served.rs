@@ -98,10 +98,14 @@ impl Served {
     }
 
     pub(crate) fn init(&self) -> Run {
+        self.lab.run_command(self.init_command())
+    }
+
+    pub(crate) fn init_command(&self) -> Command {
         let (endpoint, auth_url) = self.lab.addresses();
         let target = ["--endpoint", &endpoint, "--auth-url", &auth_url];
         let project = ["--project-id", self.lab.sim.project_id(), "--state", PLACE];
-        self.run(&[&["init", "-i", "key.txt"][..], &target, &project].concat())
+        self.command(&[&["init", "-i", "key.txt"][..], &target, &project].concat())
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {
