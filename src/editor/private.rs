@@ -160,10 +160,7 @@ fn locked(folder: &Path) -> io::Result<File> {
     let path = folder.join(LOCK);
     let mut lock = files::create_private(&path)?;
     lock.try_lock().map_err(io::Error::from)?;
-    let (held, there) = (lock.metadata()?, fs::symlink_metadata(&path)?);
-    if (held.dev(), held.ino()) != (there.dev(), there.ino()) {
-        return Err(io::ErrorKind::WouldBlock.into());
-    }
+    files::check_same(&lock, &fs::symlink_metadata(&path)?)?;
     lock.write_all(LOCK_TEXT)?;
     Ok(lock)
 }
@@ -268,22 +265,12 @@ pub fn sweep(places: &Places) -> Vec<(PathBuf, io::Result<()>)> {
 }
 
 fn sweep_folder(folder: &Path) -> Vec<(PathBuf, io::Result<()>)> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let ours = entries
-        .filter(|entry| is_our_name(entry.file_name().as_encoded_bytes()))
-        .map(|entry| entry.path())
-        .filter(|path| files::is_private_folder(path));
     let swept = |path: PathBuf| {
         let removed = sweep_one(&path)?;
         Some((path, removed))
     };
+    let ours = files::private_folders(folder, PREFIX);
     ours.filter_map(swept).collect()
-}
-
-/// Returns whether a private directory can have this name, which is shown as it is.
-fn is_our_name(name: &[u8]) -> bool {
-    let rest = name.strip_prefix(PREFIX.as_bytes());
-    rest.is_some_and(|rest| rest.iter().all(u8::is_ascii_alphanumeric))
 }
 
 fn sweep_one(path: &Path) -> Option<io::Result<()>> {

@@ -1,6 +1,7 @@
 //! Private, atomic, durable files: a new one is private from its first moment, and a replaced
 //! one is either the old or the new one, whole, whatever happens in between.
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::{
@@ -160,11 +161,20 @@ pub fn take_turn(path: &Path) -> io::Result<File> {
     }
     // The lock is on what was opened; another turn may have put a new file there
     // just before.
-    let (held, there) = (file.metadata()?, fs::metadata(path)?);
-    if (held.dev(), held.ino()) != (there.dev(), there.ino()) {
-        return Err(io::ErrorKind::WouldBlock.into());
-    }
+    check_same(&file, &fs::metadata(path)?)?;
     Ok(file)
+}
+
+/// Refuses what was opened if its name leads to something else by now.
+///
+/// # Errors
+/// [`io::ErrorKind::WouldBlock`].
+pub fn check_same(opened: &File, there: &fs::Metadata) -> io::Result<()> {
+    let held = opened.metadata()?;
+    match (held.dev(), held.ino()) == (there.dev(), there.ino()) {
+        true => Ok(()),
+        false => Err(io::ErrorKind::WouldBlock.into()),
+    }
 }
 
 /// The start of the names of temporary files. A killed run may leave one, so `init` makes git
@@ -265,6 +275,19 @@ pub fn is_private_folder(path: &Path) -> bool {
                 && found.uid() == rustix::process::geteuid().as_raw()
                 && found.mode() & 0o077 == 0
         })
+}
+
+/// Returns the private directories that `prefix` and a random part name, so that each name can be
+/// shown as it is.
+pub fn private_folders(place: &Path, prefix: &str) -> impl Iterator<Item = PathBuf> {
+    let is_ours = move |path: &PathBuf| {
+        let name = path.file_name().map(OsStr::as_encoded_bytes);
+        let rest = name.and_then(|name| name.strip_prefix(prefix.as_bytes()));
+        rest.is_some_and(|rest| rest.iter().all(u8::is_ascii_alphanumeric))
+            && is_private_folder(path)
+    };
+    let entries = fs::read_dir(place).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(is_ours)
 }
 
 pub fn is_open_to_others(path: &Path) -> bool {

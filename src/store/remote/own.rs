@@ -3,7 +3,7 @@
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::OFlags;
@@ -67,11 +67,8 @@ fn locked(folder: &Path) -> io::Result<File> {
     if let Err(TryLockError::WouldBlock) = lock.try_lock() {
         return Err(io::ErrorKind::WouldBlock.into());
     }
-    let (held, there) = (lock.metadata()?, fs::symlink_metadata(folder)?);
-    match (held.dev(), held.ino()) == (there.dev(), there.ino()) {
-        true => Ok(lock),
-        false => Err(io::ErrorKind::WouldBlock.into()),
-    }
+    files::check_same(&lock, &fs::symlink_metadata(folder)?)?;
+    Ok(lock)
 }
 
 fn open(folder: &Path) -> io::Result<File> {
@@ -84,12 +81,7 @@ fn open(folder: &Path) -> io::Result<File> {
 
 /// Removes what killed runs of this user left. What cannot be removed stays: it does no harm.
 fn sweep(place: &Path) {
-    let entries = fs::read_dir(place).into_iter().flatten().flatten();
-    let ours = entries
-        .filter(|entry| is_our_name(entry.file_name().as_encoded_bytes()))
-        .map(|entry| entry.path())
-        .filter(|path| files::is_private_folder(path));
-    for path in ours {
+    for path in files::private_folders(place, PREFIX) {
         // Held until it is gone, so that no run takes it for its own.
         if let Ok(lock) = open(&path)
             && lock.try_lock().is_ok()
@@ -97,9 +89,4 @@ fn sweep(place: &Path) {
             let _ = fs::remove_dir_all(&path);
         }
     }
-}
-
-fn is_our_name(name: &[u8]) -> bool {
-    let rest = name.strip_prefix(PREFIX.as_bytes());
-    rest.is_some_and(|rest| rest.iter().all(u8::is_ascii_alphanumeric))
 }
