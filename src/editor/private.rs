@@ -139,7 +139,7 @@ fn locked_folder(place: &Path) -> io::Result<(PathBuf, File)> {
     for _ in 0..TRIES {
         let folder = tempfile::Builder::new()
             .prefix(PREFIX)
-            .rand_bytes(16)
+            .rand_bytes(files::RANDOM_PART)
             .permissions(fs::Permissions::from_mode(0o700))
             .tempdir_in(place)?
             .keep();

@@ -277,14 +277,18 @@ pub fn is_private_folder(path: &Path) -> bool {
         })
 }
 
+/// The length of the random part of a private directory's name.
+pub const RANDOM_PART: usize = 16;
+
 /// Returns the private directories that `prefix` and a random part name, so that each name can be
 /// shown as it is.
 pub fn private_folders(place: &Path, prefix: &str) -> impl Iterator<Item = PathBuf> {
     let is_ours = move |path: &PathBuf| {
         let name = path.file_name().map(OsStr::as_encoded_bytes);
         let rest = name.and_then(|name| name.strip_prefix(prefix.as_bytes()));
-        rest.is_some_and(|rest| rest.iter().all(u8::is_ascii_alphanumeric))
-            && is_private_folder(path)
+        let is_random =
+            |rest: &[u8]| rest.len() == RANDOM_PART && rest.iter().all(u8::is_ascii_alphanumeric);
+        rest.is_some_and(is_random) && is_private_folder(path)
     };
     let entries = fs::read_dir(place).into_iter().flatten().flatten();
     entries.map(|entry| entry.path()).filter(is_ours)

@@ -455,7 +455,7 @@ fn line(output: &[u8]) -> String {
 
 /// Makes an empty repository, without anything of a template.
 fn repository(clone: &GitClone, own: &OwnFolder, access: &GitAccess) -> Result<GitRunner, Failure> {
-    let folder = own.path.path().join("state.git");
+    let folder = own.path.path().join(own::REPOSITORY);
     let mut git = clone.git.at(clone.top.clone());
     git.is_terminal = access.is_terminal;
     git.git_dir = Some(folder);

@@ -13,6 +13,8 @@ use crate::core::failure::Failure;
 use crate::sys::files;
 
 const PREFIX: &str = "drspass-branch-";
+/// What git works in, the one entry of the directory.
+pub const REPOSITORY: &str = "state.git";
 
 /// How often a directory is made anew when another run removed it before it was locked.
 const TRIES: usize = 5;
@@ -49,6 +51,7 @@ impl OwnFolder {
         for _ in 0..TRIES {
             let path = tempfile::Builder::new()
                 .prefix(PREFIX)
+                .rand_bytes(files::RANDOM_PART)
                 .permissions(fs::Permissions::from_mode(0o700))
                 .tempdir_in(place)?;
             match locked(path.path()) {
@@ -85,8 +88,15 @@ fn sweep(place: &Path) {
         // Held until it is gone, so that no run takes it for its own.
         if let Ok(lock) = open(&path)
             && lock.try_lock().is_ok()
+            && is_of_git(&path)
         {
             let _ = fs::remove_dir_all(&path);
         }
     }
+}
+
+/// Returns whether a directory has nothing but what a run puts there.
+fn is_of_git(folder: &Path) -> bool {
+    let mut entries = fs::read_dir(folder).into_iter().flatten();
+    entries.all(|entry| entry.is_ok_and(|entry| entry.file_name() == REPOSITORY))
 }

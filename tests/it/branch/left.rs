@@ -313,21 +313,27 @@ fn what_a_killed_run_left_for_git_goes_with_the_next_one_and_nothing_else() {
         "the first one is gone"
     );
     let of_others = |name: &str| temporary.path().join(format!("drspass-branch-{name}"));
-    for name in ["open", "with-dash"] {
+    let used = "a".repeat(16);
+    for (name, mode) in [
+        ("open", 0o755),
+        ("with-dash", 0o700),
+        ("work", 0o700),
+        (&used, 0o700),
+    ] {
         fs::create_dir(of_others(name)).unwrap();
+        fs::set_permissions(of_others(name), fs::Permissions::from_mode(mode)).unwrap();
     }
-    fs::set_permissions(of_others("open"), fs::Permissions::from_mode(0o755)).unwrap();
-    fs::set_permissions(of_others("with-dash"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::write(of_others(&used).join("notes"), "").unwrap();
     fs::write(of_others("file"), "").unwrap();
     let linked = TempDir::new().unwrap();
     fs::write(linked.path().join("file"), "").unwrap();
     symlink(linked.path(), of_others("link")).unwrap();
     let before = left();
-    assert_eq!(before.len(), 5);
+    assert_eq!(before.len(), 7);
     lab.run_command(command(&["plan"])).exits(0);
     assert_eq!(left(), before);
     assert_eq!(snapshot(linked.path()).len(), 1);
     lab.write("reached.go", "");
     lab.wait(run).exits(0).says("2 applied");
-    assert_eq!(left().len(), 4);
+    assert_eq!(left().len(), 6);
 }
