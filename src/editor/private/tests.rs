@@ -39,6 +39,11 @@ fn nobody_else_can_look_into_the_folder_and_it_goes_whole() {
     assert_eq!(fs::read(&outside).unwrap(), b"stays");
 }
 
+/// The name of a private directory, with so much of its random part.
+fn named(part: &str) -> String {
+    format!("{PREFIX}{part:x<0$}", files::RANDOM_PART)
+}
+
 #[test]
 fn a_leftover_is_swept_and_a_living_folder_is_not() {
     let (_guard, places) = places();
@@ -47,7 +52,7 @@ fn a_leftover_is_swept_and_a_living_folder_is_not() {
     left.is_there = false;
     let path = left.folder.to_owned();
     drop(left);
-    let empty = places.temporary.join(format!("{PREFIX}empty"));
+    let empty = places.temporary.join(named("empty"));
     fs::create_dir(&empty).unwrap();
     fs::set_permissions(&empty, fs::Permissions::from_mode(0o700)).unwrap();
     let mut swept: Vec<PathBuf> = sweep_folder(&places.temporary)
@@ -70,7 +75,7 @@ fn what_is_not_surely_ours_is_not_swept() {
     let (_guard, places) = places();
     let precious = places.temporary.join("precious");
     let make = |name: &str, mode: u32| {
-        let path = places.temporary.join(format!("{PREFIX}{name}"));
+        let path = places.temporary.join(named(name));
         fs::create_dir(&path).unwrap();
         fs::write(path.join("file"), "stays").unwrap();
         fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
@@ -88,13 +93,13 @@ fn what_is_not_surely_ours_is_not_swept() {
     fs::create_dir(&target).unwrap();
     fs::set_permissions(&target, fs::Permissions::from_mode(0o700)).unwrap();
     fs::write(target.join(LOCK), LOCK_TEXT).unwrap();
-    std::os::unix::fs::symlink(&target, places.temporary.join(format!("{PREFIX}link"))).unwrap();
-    fs::write(places.temporary.join(format!("{PREFIX}file")), "stays").unwrap();
+    std::os::unix::fs::symlink(&target, places.temporary.join(named("link"))).unwrap();
+    fs::write(places.temporary.join(named("file")), "stays").unwrap();
     let misleading = make("red\n\u{1b}[31m", 0o700);
     fs::write(misleading.join(LOCK), LOCK_TEXT).unwrap();
     assert!(sweep_folder(&places.temporary).is_empty());
     for name in ["withoutlock", "open", "other", "linked"] {
-        let file = places.temporary.join(format!("{PREFIX}{name}/file"));
+        let file = places.temporary.join(named(name)).join("file");
         assert_eq!(fs::read(file).unwrap(), b"stays", "{name}");
     }
     assert!(target.join(LOCK).exists());
