@@ -237,7 +237,7 @@ impl SavedPlan {
         if sent.peek().is_some() && sent.all(|(_, progress)| *progress == SavedProgress::Done) {
             return Err(Stale::new(
                 format!("all of it is already applied (state serial {then} then, {now} now)"),
-                "Nothing of this plan is left to send. Run 'drspass plan' to see whether anything differs.",
+                "Nothing of this plan is left to send. Run 'drspass plan' to see whether anything differs; 'drspass apply --retry-jobs' retries jobs that failed since.",
             ));
         }
         Ok(progress)

@@ -192,10 +192,6 @@ impl OpError {
         .into()
     }
 
-    pub fn new_key(state: &KeyId, manifest: &KeyId) -> Self {
-        Self::replaced_key(state, manifest, None)
-    }
-
     /// `behind` are the revisions of a manifest that is older than the state.
     pub fn replaced_key(state: &KeyId, manifest: &KeyId, behind: Option<Rollback>) -> Self {
         Failure::new(

@@ -263,7 +263,8 @@ impl<'a> LockedLedger<'a> {
             let former = sealed.former.as_ref();
             let former = former.map(|former| former.fingerprint_key.id());
             if state.key_id != self.keys.id && former.as_ref() != Some(&state.key_id) {
-                return Err(OpError::new_key(&state.key_id, &self.keys.id));
+                let behind = state.ahead_of(sealed.revision);
+                return Err(OpError::replaced_key(&state.key_id, &self.keys.id, behind));
             }
             let back = state.rollback_from(sealed.revision, &self.opened.digest);
             if let (Some(highest), false) = (back, allow_rollback) {

@@ -124,7 +124,10 @@ fn entries(report: &ApplyReport, width: usize, colour: Colour) -> String {
     let totals = report.totals();
     let entries = counted(totals.total(), "entry", "entries");
     let requests = counted(report.requests, "request", "requests");
-    let _ = writeln!(text, "Apply: {entries}, {requests}.");
+    // Where jobs alone were retried, there was none.
+    if totals.total() > 0 {
+        let _ = writeln!(text, "Apply: {entries}, {requests}.");
+    }
     let list_applied = totals.applied <= MAX_APPLIED_LINES;
     if !list_applied {
         let mark = colour.paint('=');
