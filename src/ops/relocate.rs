@@ -48,8 +48,11 @@ impl Root {
             return Ok(snapshot);
         };
         // It was marked only once nothing was written there any more.
-        let is_left = is_proved && former.moved_to.is_some();
-        if is_left || !went_on(&former, state, from) {
+        let is_left = former.moved_to.as_ref() == Some(&sealed.state.name());
+        if is_proved && !is_left {
+            check_left(&former, sealed)?;
+        }
+        if is_proved && is_left || !went_on(&former, state, from) {
             return Ok(snapshot);
         }
         let (place, then) = (from.place.name(), taken_along(state, from));

@@ -10,11 +10,10 @@ use super::LoginContext;
 use super::document::{self, CloudsNode, CloudsValue};
 use super::error;
 use super::fields::{
-    FieldKind, Flaw, LoginMethod, LoginPart, LoginParts, LoginSource, OTHER_LOGIN, name_flaw,
-    secret_keys,
+    FieldKind, Flaw, LoginMethod, LoginPart, LoginParts, LoginSource, OTHER_LOGIN, may_be_secret,
+    name_flaw, secret_keys,
 };
 use super::outside::{self, WorkTree};
-use crate::core::redact::may_be_secret;
 use crate::ops::error::Failure;
 
 /// Names of the files, first choice first (OpenStack SDK).

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use zeroize::Zeroizing;
 
 use crate::api::auth::{AccessKey, Credentials, Domain, IamName, PasswordLogin};
+use crate::core::redact::{is_key_like, is_too_long_for_a_path};
 use crate::core::secret::Secret;
 use crate::ops::error::Failure;
 
@@ -213,6 +214,11 @@ pub fn name_flaw(text: &str) -> Option<Flaw> {
         "contains a control character, such as a line break".into(),
         "Write it on one line.",
     ))
+}
+
+/// Returns whether an unknown name may be a secret.
+pub fn may_be_secret(name: &str) -> bool {
+    is_key_like(name) || is_too_long_for_a_path(name)
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -361,3 +361,20 @@ fn the_end_of_a_move_looks_at_the_sealed_place_alone_and_can_be_killed() {
         .exits(1)
         .says("the state was moved from git:");
 }
+
+#[test]
+fn of_two_moves_to_different_places_the_one_that_is_done_counts() {
+    let (lab, main) = lab();
+    lab.run_in(&main, &["state", "move", "git:origin/drspass-state/third"])
+        .exits(0);
+    for args in [&[NEW][..], &["--done"]] {
+        lab.run(&[&["state", "move"], args].concat()).exits(0);
+    }
+    for args in [&["plan"][..], &APPLY] {
+        lab.run_in(&main, args)
+            .exits(1)
+            .says("the state was moved from git:")
+            .says("drspass-state/new");
+    }
+    in_sync(lab.run(&["plan"]), 2);
+}
