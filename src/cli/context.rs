@@ -199,13 +199,12 @@ impl<'a> Context<'a> {
 
     /// Returns a command to propose, which works on the directory and the state of this one.
     pub fn command(&self, words: &str) -> String {
-        let [folder, state] = &self.repeated;
-        format!("drspass {folder}{state}{words}")
+        self.in_directory("drspass", &format!("{}{words}", self.repeated[1]))
     }
 
-    /// Returns a command to propose, with the state that drspass.yaml names.
-    pub fn command_of_directory(&self, words: &str) -> String {
-        format!("drspass {}{words}", self.repeated[0])
+    /// Returns a command of any program with `-C` to propose, for the directory of this one alone.
+    pub fn in_directory(&self, program: &str, words: &str) -> String {
+        format!("{program} {}{words}", self.repeated[0])
     }
 
     /// Reminds of a file that passwords were read from; a stream leaves nothing behind.

@@ -194,11 +194,6 @@ pub fn is_too_long_for_a_path(text: &str) -> bool {
     }
 }
 
-/// Returns whether an unknown name may be a secret.
-pub fn may_be_secret(name: &str) -> bool {
-    is_key_like(name) || is_too_long_for_a_path(name)
-}
-
 /// Returns the text without commands, and without characters that move or hide others except line
 /// breaks, tabs and, if `has_colours`, the colours of drspass.
 pub fn for_log(text: &str, has_colours: bool) -> Cow<'_, str> {

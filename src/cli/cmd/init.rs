@@ -121,7 +121,7 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
     let _ = writeln!(text, "key id: {}", sealed.fingerprint_key.id());
     let arrived = context.shell.result(&text);
     let export = identity_to_export(context).unwrap_or_default();
-    let edit = cited(&context.command_of_directory("edit"));
+    let edit = cited(&context.in_directory("drspass", "edit"));
     context.shell.message(&format!(
         "{export}Next: run {edit} to fill in the manifest.\n\
          In CI, set the protected variable DRSPASS_EXPECT_KEY_ID to the key id.\n"

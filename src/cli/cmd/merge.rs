@@ -71,13 +71,9 @@ pub fn run(context: &Context<'_>, args: &MergeArgs) -> Result<u8, OpError> {
             let index = has_index.then(|| root.index_name());
             let files = [Some(name), index.as_deref()];
             let files: Vec<String> = files.into_iter().flatten().map(quoted).collect();
-            let folder = match context.folder.as_os_str().is_empty() {
-                true => String::new(),
-                false => format!("-C {} ", quoted(&context.folder)),
-            };
+            let add = context.in_directory("git", &format!("add {}", files.join(" ")));
             let next = format!(
-                "Next: git {folder}add {}\nIf drspass.yaml has a conflict too, resolve it by hand. Then continue with git.\n",
-                files.join(" ")
+                "Next: {add}\nIf drspass.yaml has a conflict too, resolve it by hand. Then continue with git.\n"
             );
             context.shell.message(&next);
             Ok(context.changed(arrived, exit::DONE))

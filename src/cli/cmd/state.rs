@@ -190,7 +190,7 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             }
             let text = format!("Moved the state to {place}, serial {serial}.\n");
             let arrived = context.shell.result(&text);
-            let done = context.command_of_directory("state move --done");
+            let done = context.in_directory("drspass", "state move --done");
             context.shell.message(&format!(
                 "Next: commit drspass.yaml, the manifest and its index. Until others have them, they use \
                  the former place, and drspass reads both. When all have them:\n  {done}\nNever give the key to pipelines of a branch that has a state.\n",
