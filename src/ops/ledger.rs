@@ -405,7 +405,8 @@ impl<'a> LockedLedger<'a> {
         self.save(what, state, &snapshot.version, &entries, Store::end_journal)
     }
 
-    /// Ends the lock of a run on a branch, once `approve` has seen the run. Returns the entries that it leaves marked: what it sent of them is unknown.
+    /// Ends the lock of a run on a branch, once `approve` has seen the run. The entries of the change
+    /// are those that it leaves marked: what it sent of them is unknown.
     pub fn release(
         &self,
         id: &str,

@@ -253,8 +253,8 @@ fn a_foreign_file_pushed_during_an_apply_is_kept() {
     lab.run(&["plan"]).exits(1).says("is not a state branch");
 }
 
-#[test]
-fn what_is_known_is_written_while_the_run_still_sends() {
+/// An apply whose first answer is on the branch before the last one came.
+fn between_two_answers() -> (Lab, Child) {
     let mut lab = Lab::on_branch();
     lab.configure("apply: { batch_size: 1, parallelism: 1 }");
     lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
@@ -264,30 +264,24 @@ fn what_is_known_is_written_while_the_run_still_sends() {
     let mut command = lab.command(&APPLY);
     command.env("DRSPASS_TEST_LEASE", "10");
     let child = command.spawn().unwrap();
-    // Its first answer is on the branch before the last one came.
     wait_until("a checkpoint", || {
         let body = lab.state()["body"].clone();
         let one = &body["entries"][format!("{J1}/source")]["applied"];
         !one.is_null() && !body["holder"].is_null()
     });
+    (lab, child)
+}
+
+#[test]
+fn what_is_known_is_written_while_the_run_still_sends() {
+    let (lab, child) = between_two_answers();
     lab.wait(child).exits(0);
     assert!(lab.state()["body"]["holder"].is_null());
 }
 
 #[test]
 fn a_run_whose_lock_was_ended_after_a_checkpoint_has_the_rest_in_its_journal() {
-    let mut lab = Lab::on_branch();
-    lab.configure("apply: { batch_size: 1, parallelism: 1 }");
-    lab.passwords(&[(J1, "source", "canary-1"), (J2, "source", "canary-2")]);
-    lab.push();
-    let slow = drspass::sim::FaultKind::Slow { millis: 4000 };
-    lab.sim.inject(drspass::sim::Fault::always(slow));
-    let mut command = lab.command(&APPLY);
-    command.env("DRSPASS_TEST_LEASE", "10");
-    let child = command.spawn().unwrap();
-    wait_until("a checkpoint", || {
-        !lab.state()["body"]["entries"][format!("{J1}/source")]["applied"].is_null()
-    });
+    let (lab, child) = between_two_answers();
     let held = lab.state()["body"]["holder"]["id"].clone();
     let clone = lab.cloned();
     lab.run_in(&clone, &["lock", "release", held.as_str().unwrap()])
