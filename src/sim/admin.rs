@@ -11,6 +11,7 @@ use super::ambient::same;
 use super::fault::{Fault, FaultQueue};
 use super::http::{Completion, Recorded, ServiceReply, ServiceRequest, SimAnswer};
 use super::job::SimJob;
+use super::scenario;
 use super::shared::Shared;
 use super::spec::EndPointType;
 
@@ -60,6 +61,12 @@ fn route(shared: &Shared, request: &ServiceRequest) -> SimAnswer {
             fault
                 .check(FaultQueue::Changes)
                 .map_err(|why| problem(400, why))?;
+            if !fault
+                .jobs()
+                .all(|job| shared.change(job, |_, _| ()).is_some())
+            {
+                return Err(no_such_job());
+            }
             shared.inject(FaultQueue::Changes, fault);
             Ok(done())
         }
@@ -70,8 +77,8 @@ fn route(shared: &Shared, request: &ServiceRequest) -> SimAnswer {
         ("POST", ["holds"]) => {
             let asked: HoldsQuestion = read(request)?;
             let state = shared.lock();
-            let job = state.jobs.get(&asked.job);
-            let holds = job.is_some_and(|job| job.login(asked.endpoint).holds(&asked.password));
+            let job = state.jobs.get(&asked.job).ok_or_else(no_such_job)?;
+            let holds = job.login(asked.endpoint).holds(&asked.password);
             ServiceReply::ok(&json!({"holds": holds}))
         }
         ("POST", ["release"]) => {
@@ -143,16 +150,15 @@ fn outline(recorded: &Recorded) -> Value {
     })
 }
 
-/// Parses the body of a call. The parser's own words are dropped, since they may quote a password.
+/// Parses the body of a call. It is YAML too, whose parser tells its words from those of the body,
+/// which may be a password.
 fn read<T: DeserializeOwned>(request: &ServiceRequest) -> Result<T, ServiceReply> {
     let body = request.body.as_deref().unwrap_or_default();
-    serde_json::from_slice(body).map_err(|error| {
-        let message = format!(
-            "the body does not fit the call (line {}, column {})",
-            error.line(),
-            error.column()
-        );
-        problem(400, &message)
+    serde_json::from_slice(body).map_err(|_| {
+        let text = str::from_utf8(body).unwrap_or_default();
+        let why = scenario::read::<T>(text).err();
+        let why = why.unwrap_or_else(|| "this is not JSON".to_owned());
+        problem(400, &format!("the body does not fit the call: {why}"))
     })
 }
 

@@ -69,6 +69,28 @@ impl Fault {
         self
     }
 
+    /// Returns the jobs that it names.
+    pub fn jobs(&self) -> impl Iterator<Item = &str> {
+        let on = match &self.on {
+            FaultTrigger::Entry { job, .. } => Some(job),
+            _ => None,
+        };
+        let hit = match &self.kind {
+            FaultKind::RejectEntry(Rejection { job, .. }) | FaultKind::PoisonEntry { job, .. } => {
+                Some(job)
+            }
+            FaultKind::DropResults(which)
+            | FaultKind::DoubleResults { which, .. }
+            | FaultKind::OddStatus { which, .. }
+            | FaultKind::SuccessWithCode(which)
+            | FaultKind::EchoPassword { which, .. }
+            | FaultKind::ErrorCodeIsPassword(which)
+            | FaultKind::RequestIdIsPassword(which) => which.job.as_ref(),
+            _ => None,
+        };
+        on.into_iter().chain(hit).map(String::as_str)
+    }
+
     pub fn check(&self, queue: FaultQueue) -> Result<(), &'static str> {
         if self.call.is_some() && queue != FaultQueue::Queries {
             return Err("a call can be named for queries alone");

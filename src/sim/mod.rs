@@ -66,6 +66,10 @@ impl Simulator {
             let added = jobs.add(spec);
             added.map_err(|id| format!("job {id} is configured twice"))?;
         }
+        for id in config.faults.iter().flat_map(Fault::jobs) {
+            let found = jobs.job(id, Instant::now());
+            found.ok_or_else(|| format!("a fault names job {id}, which is not configured"))?;
+        }
         let started = ambient::now(config.clock_offset_seconds);
         let token = config.token.take().unwrap_or_else(|| nonces.token());
         let tokens = SimTokens::new(SimToken {

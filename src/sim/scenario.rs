@@ -6,6 +6,7 @@ use std::fmt;
 use std::sync::mpsc::Sender;
 use std::time::Duration;
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer};
 
 use super::fault::{Fault, FaultQueue};
@@ -98,15 +99,20 @@ fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
     u64::deserialize(deserializer).map(Duration::from_millis)
 }
 
-/// Parses a scenario file; an error names the place and what is wrong there.
-pub fn parse(text: &str) -> Result<SimConfig, String> {
-    let config: SimConfig = serde_yaml::from_str(text).map_err(|error| {
+/// Parses YAML; an error names the place and what is wrong there, in no word of the text.
+pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    serde_yaml::from_str(text).map_err(|error| {
         let what = describe(error.without_snippet());
         match error.location() {
             Some(at) => format!("line {}, column {}: {what}", at.line(), at.column()),
             None => what,
         }
-    })?;
+    })
+}
+
+/// Parses a scenario file.
+pub fn parse(text: &str) -> Result<SimConfig, String> {
+    let config: SimConfig = read(text)?;
     for (queue, name, faults) in [
         (FaultQueue::Changes, "fault", &config.faults),
         (FaultQueue::Logins, "login fault", &config.login_faults),
@@ -138,6 +144,6 @@ fn describe(error: &serde_yaml::Error) -> String {
         Error::InvalidScalar { ty, .. } => format!("expected {ty}"),
         Error::MultipleDocuments { .. } => "a second YAML document begins".to_owned(),
         Error::DuplicateMappingKey { .. } => "this key is a repetition".to_owned(),
-        _ => "this is not a readable scenario".to_owned(),
+        _ => "this cannot be read here".to_owned(),
     }
 }

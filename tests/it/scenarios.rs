@@ -454,6 +454,24 @@ fn faults_of_a_scenario_and_later_ones_are_removed_by_one_call() {
     ];
     rehearsal.lab.passwords(&entries);
     let more = json!({"on": "always", "kind": "busy"});
+    let unknown =
+        json!({"on": {"entry": {"job": "72904e81-none", "endpoint": "source"}}, "kind": "busy"});
+    for (body, why) in [
+        (unknown, "no such job"),
+        (
+            json!({"on": "canary-value"}),
+            "the body does not fit the call: line 1, column 7: unknown word; known here: next, nth",
+        ),
+        (
+            json!({"kind": "busy", "canary-value": 1}),
+            "unknown field; known here: on, kind, times, call",
+        ),
+        (json!({"times": 1}), "the field kind is missing"),
+    ] {
+        let answer = rehearsal.ask("POST", "/sim/faults", &body).to_string();
+        assert!(answer.contains(why), "{answer}");
+        assert!(!answer.contains("canary"), "{answer}");
+    }
     for (method, body) in [("POST", &more), ("DELETE", &Value::Null)] {
         let answer = rehearsal.ask(method, "/sim/faults", body);
         assert_eq!(answer, json!({}), "{method}");
