@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use clap::error::{ContextKind, ContextValue, Error, ErrorKind};
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Command};
+use clap::{Arg, ArgMatches, Command};
 
 use super::args::REASONS;
 use super::cmd;
@@ -64,6 +64,9 @@ pub fn explain(error: &Error, args: &[OsString]) -> String {
         if let Some(names) = known_words(error, kind) {
             text.push_str(&format!("  {label}: {names}\n"));
         }
+    }
+    if error.kind() == ErrorKind::MissingRequiredArgument {
+        text.extend(missing(error, args));
     }
     if let Some(why) = reason(error) {
         text.push_str(&format!("  expected: {why}\n"));
@@ -158,7 +161,9 @@ fn unknown(error: &Error, args: &[OsString]) -> Option<String> {
         _ if is_option(name) => name,
         _ => return Some(format!("unknown option (argument {position})")),
     };
-    let known = options(args);
+    let known: Vec<String> = (arguments(args).iter())
+        .filter_map(|arg| arg.get_long().map(str::to_owned))
+        .collect();
     let meant = match same {
         Some((_, ours)) => ours.split(' ').find(|our| known.iter().any(|k| k == our)),
         None if short.is_none() => nearest(known.iter().map(String::as_str), bare),
@@ -177,7 +182,8 @@ fn is_option(text: &str) -> bool {
     (1..=2).contains(&dashes) && bare.len() <= MAX_OPTION && bare.split('-').all(is_name)
 }
 
-fn options(args: &[OsString]) -> Vec<String> {
+/// Returns the arguments of the command that `args` name.
+fn arguments(args: &[OsString]) -> Vec<Arg> {
     let mut command = cmd::program();
     command.build();
     let mut command = &command;
@@ -188,9 +194,16 @@ fn options(args: &[OsString]) -> Vec<String> {
             .unwrap_or(command);
     }
     let known = command.get_arguments().filter(|arg| !arg.is_hide_set());
-    known
-        .filter_map(|arg| arg.get_long().map(str::to_owned))
-        .collect()
+    known.cloned().collect()
+}
+
+/// Says what the missing arguments are.
+fn missing(error: &Error, args: &[OsString]) -> Option<String> {
+    let names = known_words(error, ContextKind::InvalidArg)?;
+    let known = arguments(args).into_iter();
+    let missing = known.filter(|arg| names.split(", ").any(|name| name == arg.to_string()));
+    let lines = missing.filter_map(|arg| Some(format!("  {arg}: {}\n", arg.get_help()?)));
+    Some(lines.collect())
 }
 
 /// Returns why a value is invalid, if drspass itself says it.

@@ -319,6 +319,10 @@ fn an_unknown_option_is_named_and_the_one_that_means_the_same_is_offered() {
             "unknown option --frobnicate (argument 2) help:",
         ),
         (&["plan", "--Canary-value1"], "unknown option (argument 2)"),
+        (
+            &["lock", "release"],
+            "missing <ID> <ID>: The run, as 'lock show' names it; it must have ended help:",
+        ),
         (&["plan", "canary-value"], "unexpected argument"),
         (
             &["plan", "--json", "--diff"],
