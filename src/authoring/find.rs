@@ -26,13 +26,13 @@ fn no_place(what: impl Into<Words>, help: impl Into<Words>) -> Problem {
 fn helped<'a>(
     known: impl Iterator<Item = &'a Box<str>>,
     unknown: &str,
-    sign: &str,
+    address: impl FnOnce(&str) -> String,
     help: &str,
 ) -> String {
     let meant = nearest(known.map(|name| &**name), unknown);
     meant.map_or_else(
         || help.to_owned(),
-        |name| format!("Did you mean {sign}{name}? {help}"),
+        |name| format!("Did you mean {}? {help}", address(name)),
     )
 }
 
@@ -134,12 +134,12 @@ impl ManifestText<'_> {
                 let help = "Check the name. To add a job, use its id as 'drspass jobs' lists it; 'drspass edit' gives it a name.";
                 return Err(no_place(
                     "the address matches no job in the manifest, and is not the id of a new one",
-                    self.helped_job(job, help),
+                    self.helped_job((job, endpoint), help),
                 ));
             }
-            None => return Err(self.unknown_job(job)),
+            None => return Err(self.unknown_job((job, endpoint))),
         };
-        let job = JobId::parse(id).map_err(|_| self.unknown_job(job))?;
+        let job = JobId::parse(id).map_err(|_| self.unknown_job((job, endpoint)))?;
         let endpoint = match endpoint {
             Some(endpoint) => endpoint,
             None => only_endpoint(listed.map(|entry| entry.value), &job)?,
@@ -166,22 +166,33 @@ impl ManifestText<'_> {
         let place = ValuePlace::Credential(name.into());
         if taken == Taken::Listed && self.value(&place).is_none() {
             let help = "Check the name. To add a credential, use --add with set or import.";
-            let help = helped(self.credentials.keys(), name, "@", help);
+            let help = helped(
+                self.credentials.keys(),
+                name,
+                |name| format!("@{name}"),
+                help,
+            );
             return Err(no_place("the address matches no credential", help));
         }
         Ok(place)
     }
 
-    fn unknown_job(&self, name: &str) -> Problem {
+    fn unknown_job(&self, address: (&str, Option<Endpoint>)) -> Problem {
         let help = "Use a job's id or name as 'drspass show' lists it. To add a new job, use its id, and --add with set or import.";
         let what = "the address matches no job in the manifest";
-        no_place(what, self.helped_job(name, help))
+        no_place(what, self.helped_job(address, help))
     }
 
-    fn helped_job(&self, name: &str, help: &str) -> String {
+    fn helped_job(&self, (name, endpoint): (&str, Option<Endpoint>), help: &str) -> String {
         match self.credentials.get_key_value(name) {
             Some((credential, _)) => format!("Did you mean @{credential}? {help}"),
-            None => helped(self.names.keys(), name, "", help),
+            None => {
+                let address = |name: &str| match endpoint {
+                    Some(endpoint) => format!("{name}/{}", endpoint.as_str()),
+                    None => name.to_owned(),
+                };
+                helped(self.names.keys(), name, address, help)
+            }
         }
     }
 }

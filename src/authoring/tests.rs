@@ -340,6 +340,8 @@ fn addresses_name_exactly_one_place() {
         help.split('?').next().map(str::to_owned)
     };
     assert_eq!(meant("a/source").as_deref(), Some("Did you mean @a"));
+    let near = meant("onee/destination");
+    assert_eq!(near.as_deref(), Some("Did you mean one/destination"));
     assert_eq!(
         document
             .find_removable("@a", Field::Password)

@@ -52,6 +52,15 @@ impl<'t> Address<'t> {
         }
     }
 
+    /// Returns the name to suggest in place of an address that matches nothing.
+    pub fn suggested<'a>(&self, subject: &Subject<'a>) -> Option<&'a str> {
+        match (self.kind, self.endpoint) {
+            (AddressKind::Credential, _) => subject.credential,
+            (_, Some(endpoint)) if endpoint != subject.key.endpoint.as_str() => None,
+            (AddressKind::Job, _) => subject.name,
+        }
+    }
+
     /// Returns whether it names the credential itself.
     pub fn is_of_credential(&self, name: &str) -> bool {
         self.kind == AddressKind::Credential && glob(self.name, name)
@@ -111,10 +120,7 @@ pub fn find(
         if found.peek().is_none() {
             // It is compared with all names, which takes too long for thousands of addresses.
             let known = subjects.iter().filter(|_| missed.len() < MOST_SUGGESTED);
-            let known = known.filter_map(|subject| match address.kind {
-                AddressKind::Job => subject.name,
-                AddressKind::Credential => subject.credential,
-            });
+            let known = known.filter_map(|subject| address.suggested(subject));
             missed.push(unmatched(option, number, text, known));
         }
         found.for_each(|at| marks[*at] = true);
@@ -169,7 +175,7 @@ pub struct Selection {
 }
 
 /// Says that the address with this number (from 1) of an option matches no entry, and suggests one
-/// of the `known` names. Only an id or a misspelt endpoint is repeated: any other text may be a
+/// of the `known` names, with the endpoint that was asked for. Only an id or a misspelt endpoint is repeated: any other text may be a
 /// misplaced secret.
 pub fn unmatched<'a>(
     option: &str,
@@ -191,8 +197,12 @@ pub fn unmatched<'a>(
         AddressKind::Credential => "@",
         AddressKind::Job => "",
     };
+    let end = address.endpoint.filter(|text| is_endpoint(text));
+    let end = end.map_or_else(String::new, |endpoint| format!("/{endpoint}"));
     let meant = nearest(known, address.name);
-    let meant = meant.map_or_else(String::new, |name| format!("; did you mean {mark}{name}?"));
+    let meant = meant.map_or_else(String::new, |name| {
+        format!("; did you mean {mark}{name}{end}?")
+    });
     format!("address {named} of {option} matches no entry{meant}")
 }
 

@@ -196,14 +196,17 @@ fn names_and_credentials_are_addresses() {
     lab.apply(&["--only", "orders/destination"]).exits(0);
     assert!(lab.sim.holds(J1, "destination", "canary-own"));
     for (address, meant) in [
-        ("ordrs/source", "orders"),
+        ("ordrs/source", "orders/source"),
         ("Orders", "orders"),
         ("@orders_db", "@orders-db"),
     ] {
         let what = format!("address 1 of --only matches no entry; did you mean {meant}?");
         lab.run(&["plan", "--only", address]).exits(1).says(&what);
     }
-    for (address, meant) in [("ordres/source", "orders"), ("@order-db", "@orders-db")] {
+    for (address, meant) in [
+        ("ordres/source", "orders/source"),
+        ("@order-db", "@orders-db"),
+    ] {
         let what = format!("address 1 of get matches no entry; did you mean {meant}?");
         lab.run(&["get", address]).exits(1).says(&what);
     }

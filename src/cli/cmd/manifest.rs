@@ -15,7 +15,7 @@ use crate::cli::exit;
 use crate::cli::login;
 use crate::cli::prompt;
 use crate::cli::shell;
-use crate::core::address::{self, Subject};
+use crate::core::address::{self, Address, Subject};
 use crate::core::index;
 use crate::core::problem::Problem;
 use crate::core::report::RekeyPlan;
@@ -192,8 +192,9 @@ pub fn get(context: &Context<'_>, args: &GetArgs) -> Result<u8, OpError> {
     let mut passwords = address::passwords(&opened.manifest, &args.address);
     let Some(password) = passwords.next() else {
         let is_credential = args.address.starts_with('@');
+        let address = Address::parse(&args.address);
         let jobs = opened.manifest.assignments().iter().map(Subject::from);
-        let jobs = jobs.filter_map(|it| it.name).filter(|_| !is_credential);
+        let jobs = jobs.filter_map(|it| address.suggested(&it));
         let credentials = opened.manifest.credentials().iter();
         let credentials = credentials.filter(|_| is_credential).map(|it| &*it.name);
         let known = jobs.chain(credentials);
