@@ -170,7 +170,7 @@ pub fn github_apply(report: &ApplyReport, text: &str, token: &str) -> String {
     }
     for job in report.jobs.iter().filter(|job| !job.result.is_well()) {
         let label = format!("job {}", job.label);
-        annotations.add(Rank::LeftOut, &label, JobLine::of(&job.result).lines);
+        annotations.add(Rank::LeftOut, &label, JobLine::of(job).lines);
     }
     if !report.findings.is_empty() {
         let findings = report.findings.iter().take(MAX_NAMES).cloned();

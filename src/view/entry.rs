@@ -11,7 +11,7 @@ use crate::core::outcome::{BlockReason, NotSent, Outcome, Refusal, RefusalKind};
 use crate::core::plan::{PlanEntry, Reason};
 use crate::core::redact::{ForeignText, Token};
 use crate::core::report::{
-    ApplyReport, PlanReport, RecoveryUse, RetryJobsResult, StateSaved, Totals,
+    ApplyReport, PlanReport, RecoveryUse, RetryJobsEntry, RetryJobsResult, StateSaved, Totals,
 };
 use crate::core::state::{Rollback, ValueOrigin, minute};
 use crate::core::status::{JobStatus, ReportedStatus, StatusKind};
@@ -234,7 +234,7 @@ pub struct JobLine<'a> {
 }
 
 impl<'a> JobLine<'a> {
-    pub fn of(result: &'a RetryJobsResult) -> Self {
+    pub fn of(job: &'a RetryJobsEntry) -> Self {
         let line = |mark, outcome, status, words| Self {
             mark,
             outcome,
@@ -244,16 +244,15 @@ impl<'a> JobLine<'a> {
         };
         let known = |status: &JobStatus| Some(status.as_str());
         let mut advice = None;
-        let mut said = match result {
+        let mut said = match &job.result {
             RetryJobsResult::Runs(status) => {
                 let words = format!("retried, runs again: {status}");
                 line('=', "runs", known(status), words)
             }
             RetryJobsResult::Failed(status) => {
-                advice = Some(
-                    "Its password may be wrong. Do not retry before that is settled: it can \
-                     lock the account.",
-                );
+                let settle = "Its password may be wrong. Do not retry before that is settled: it can \
+                              lock the account.";
+                advice = Some(settle.to_owned());
                 let words = format!("retried, failed again: {status}");
                 line('!', "failed", known(status), words)
             }
@@ -264,7 +263,7 @@ impl<'a> JobLine<'a> {
             RetryJobsResult::Unseen(Some(status)) => {
                 let kind = status.known().map(JobStatus::kind);
                 advice = (kind == Some(StatusKind::Failed))
-                    .then_some("It failed again at once, or has not started yet.");
+                    .then(|| "It failed again at once, or has not started yet.".to_owned());
                 let words = format!("retried; last seen {status}; check it later");
                 line('?', "unseen", Some(ReportedStatus::as_str(status)), words)
             }
@@ -282,10 +281,11 @@ impl<'a> JobLine<'a> {
                 line('!', "not_asked", None, format!("not retried: {why}"))
             }
             RetryJobsResult::RetriedBefore(status, at) => {
-                advice = Some(
+                advice = Some(format!(
                     "Correct its password; or, once the database has it, run 'drspass apply \
-                     --retry-jobs --resend JOB'. Others follow.",
-                );
+                     --retry-jobs --resend {}'. Others follow.",
+                    job.label
+                ));
                 let at = minute(*at);
                 let words = format!(
                     "not retried: {status}; the retry of {at} with the same passwords failed or \
@@ -303,7 +303,7 @@ impl<'a> JobLine<'a> {
                 line('-', "left_paused", status, words.to_owned())
             }
         };
-        said.lines.extend(advice.map(str::to_owned));
+        said.lines.extend(advice);
         said
     }
 }
@@ -422,7 +422,7 @@ pub fn totals_words(totals: Totals) -> String {
 
 /// Returns the numbers of the retried jobs, which add up; `None` without a request to retry any.
 pub fn jobs_words(report: &ApplyReport) -> Option<String> {
-    let lines = report.jobs.iter().map(|job| JobLine::of(&job.result));
+    let lines = report.jobs.iter().map(JobLine::of);
     let of = |outcome| lines.clone().filter(|line| line.outcome == outcome).count();
     let [runs, failed, unknown] = ["runs", "failed", "unseen"].map(of);
     let left = report.jobs.len() - runs - failed - unknown;
@@ -465,7 +465,7 @@ pub fn saved_notes(saved: &StateSaved) -> Vec<String> {
     match saved {
         StateSaved::InState => Vec::new(),
         StateSaved::Recovery { path, why, use_it } => {
-            let recover = format!("drspass state recover '{path}'");
+            let recover = format!("drspass state recover {}", shell_words::quote(path));
             let (are_in, next) = match use_it {
                 RecoveryUse::WithoutJournal => (
                     " and in the journal next to the state",

@@ -234,7 +234,7 @@ pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
         false => apply_entries(report),
     };
     for job in &report.jobs {
-        let line = JobLine::of(&job.result);
+        let line = JobLine::of(job);
         let message = JsonObject::message("job")
             .with("job", &job.label)
             .with("outcome", line.outcome)

@@ -86,7 +86,7 @@ pub fn apply(place: &str, plan: &PlanReport, report: &ApplyReport) -> String {
     // There may be more findings than fit.
     notes.rotate_left(report.findings.len());
     for job in &report.jobs {
-        let mut lines = JobLine::of(&job.result).lines;
+        let mut lines = JobLine::of(job).lines;
         for text in lines.drain(1..) {
             table.advise(&job.label, text);
         }

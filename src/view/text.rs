@@ -97,7 +97,7 @@ pub fn apply(report: &ApplyReport, colour: Colour) -> String {
         false => entries(report, width, colour),
     };
     for (label, job) in jobs.iter().zip(&report.jobs) {
-        let line = JobLine::of(&job.result);
+        let line = JobLine::of(job);
         let mark = colour.paint(line.mark);
         let words = line.lines.join("\n      ");
         let _ = writeln!(text, "  {mark} {label:width$}   {words}");

@@ -144,7 +144,7 @@ fn the_printed_name_works_where_the_apply_was_started() {
     let name = recovery_file(&lab);
     assert!(
         run.stdout
-            .contains(&format!("drspass state recover '{name}'")),
+            .contains(&format!("drspass -C {folder} state recover {name}")),
         "{}",
         run.stdout
     );

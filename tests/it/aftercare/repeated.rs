@@ -37,7 +37,9 @@ fn a_failed_retry_is_not_repeated_however_often_it_is_asked_for() {
             .exits(3)
             .says("not retried: INCRE_TRANSFER_FAILED; the retry of 20")
             .says("Correct its password; or, once the database has it, run ")
-            .says("'drspass apply --retry-jobs --resend JOB'. Others follow.");
+            .says(&format!(
+                "'drspass apply --retry-jobs --resend {J1}'. Others follow."
+            ));
     }
     assert_eq!(retried(&lab), [[J1]]);
     assert!(!lab.sim.is_locked(J1, "destination"));
