@@ -14,7 +14,7 @@ pub const APPROVAL: &str = "Approval and limits";
 pub const JOBS: &str = "Jobs";
 pub const OUTPUT: &str = "Output";
 
-#[derive(Debug, Args)]
+#[derive(Debug, Default, Args)]
 #[command(next_help_heading = "Global options")]
 pub struct GlobalOptions {
     /// Work in this root directory instead of the current directory
@@ -49,8 +49,9 @@ pub struct GlobalOptions {
     pub help: Option<bool>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ColorWhen {
+    #[default]
     Auto,
     Always,
     Never,

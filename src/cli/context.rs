@@ -33,9 +33,6 @@ pub struct Context<'a> {
     pub ca_file: Option<PathBuf>,
     pub children: ChildEnv,
     rules: UserRules,
-    /// The options that a proposed command repeats, with a space after each: of the directory, and
-    /// of the state.
-    repeated: [String; 2],
 }
 
 /// Variables that must not be empty.
@@ -91,11 +88,6 @@ impl<'a> Context<'a> {
         if let Some(list) = env.var("DRSPASS_TRUSTED_HOSTS") {
             trusted_hosts.extend(list.split(',').map(|host| host.trim().to_owned()));
         }
-        let named = [("-C", &global.directory), ("--state", &global.state)];
-        let repeated = named.map(|(option, path)| {
-            let given = path.as_deref();
-            given.map_or_else(String::new, |path| format!("{option} {} ", quoted(path)))
-        });
         let state = global.state.clone();
         let state = state.or_else(|| env.path_var("DRSPASS_STATE"));
         let state = state.map(Place::named).transpose().map_err(|what| {
@@ -120,7 +112,6 @@ impl<'a> Context<'a> {
                 max_changes,
                 override_limits: None,
             },
-            repeated,
         })
     }
 
@@ -197,16 +188,6 @@ impl<'a> Context<'a> {
         exit::written(arrived, exit::DONE)
     }
 
-    /// Returns a command to propose, which works on the directory and the state of this one.
-    pub fn command(&self, words: &str) -> String {
-        self.in_directory("drspass", &format!("{}{words}", self.repeated[1]))
-    }
-
-    /// Returns a command of any program with `-C` to propose, for the directory of this one alone.
-    pub fn in_directory(&self, program: &str, words: &str) -> String {
-        format!("{program} {}{words}", self.repeated[0])
-    }
-
     /// Reminds of a file that passwords were read from; a stream leaves nothing behind.
     pub fn remind_to_remove(&self, file: &Path) {
         if !is_stream(file) && self.folder.join(file).is_file() {
@@ -225,8 +206,8 @@ impl<'a> Context<'a> {
             ),
             false => ("plan", "to see what apply would send"),
         };
-        let command = cited(&self.command(words));
-        self.shell.message(&format!("Next: run {command} {why}.\n"));
+        self.shell
+            .message(&format!("Next: run 'drspass {words}' {why}.\n"));
     }
 
     /// Returns the code after a change, and says that it was made if its result was lost.
@@ -243,19 +224,6 @@ impl<'a> Context<'a> {
         self.shell.message(&format!("error: {what}\n"));
         exit::USAGE
     }
-}
-
-/// Returns a command for a sentence: in quotes, unless it has some of its own.
-pub fn cited(command: &str) -> String {
-    match command.contains('\'') {
-        true => command.to_owned(),
-        false => format!("'{command}'"),
-    }
-}
-
-/// Returns a path as a shell reads it.
-pub fn quoted(path: &Path) -> String {
-    shell_words::quote(&path.display().to_string()).into_owned()
 }
 
 pub fn is_stream(path: &Path) -> bool {

@@ -22,7 +22,7 @@ use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use self::args::ColorWhen;
+use self::args::GlobalOptions;
 use self::cmd::Cli;
 use self::context::Context;
 pub use self::env::Env;
@@ -46,9 +46,15 @@ where
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = match parsed {
         Ok(parsed) => parsed,
-        Err(error) => return not_parsed(&error, &args, env),
+        Err(error) => {
+            let shell = Shell::new(&GlobalOptions::default(), env, &command);
+            return not_parsed(&error, &args, &shell);
+        }
     };
-    let shell = Shell::new(cli.global.color, env);
+    let mut shell = Shell::new(&cli.global, env, &command);
+    if matches!(cli.command, cmd::Command::Init(_)) {
+        shell.forget_state();
+    }
     start_log(cli.global.verbose);
     progress::IS_DUMB.store(env.is_dumb(), Ordering::Relaxed);
     env::forbid_core_dumps();
@@ -77,22 +83,21 @@ where
         }
     }
     let given = usage::refuse_secrets(&command, &matches, env);
-    let context = match given.and_then(|()| Context::new(&cli.global, env, shell)) {
+    let context = match given.and_then(|()| Context::new(&cli.global, env, shell.clone())) {
         Ok(context) => context,
-        Err(error) => return failed(&error, shell),
+        Err(error) => return failed(&error, &shell),
     };
     let ended = cmd::run(cli.command, &context);
     progress::end();
-    ended.unwrap_or_else(|error| failed(&error, shell))
+    ended.unwrap_or_else(|error| failed(&error, &shell))
 }
 
-fn failed(error: &OpError, shell: Shell) -> u8 {
+fn failed(error: &OpError, shell: &Shell) -> u8 {
     shell.error(error);
     exit::for_error(error)
 }
 
-fn not_parsed(error: &clap::Error, args: &[OsString], env: &Env) -> u8 {
-    let shell = Shell::new(ColorWhen::Auto, env);
+fn not_parsed(error: &clap::Error, args: &[OsString], shell: &Shell) -> u8 {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
             exit::written(shell.document(error.to_string()), exit::DONE)

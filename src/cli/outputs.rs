@@ -95,7 +95,7 @@ impl Outputs {
         Ok(Self {
             command: wanted.command,
             json: wanted.json,
-            shell: context.shell,
+            shell: context.shell.clone(),
             place: root::place(&context.folder).to_string_lossy().into_owned(),
             prints_markdown,
             markdown: place(markdown, markdown::MARKER)?,

@@ -7,11 +7,13 @@ use std::borrow::Cow;
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
+use std::path::Path;
 
+use clap::Command;
 use miette::{Diagnostic, Severity};
 use rustix::termios::Winsize;
 
-use super::args::ColorWhen;
+use super::args::{ColorWhen, GlobalOptions};
 use super::env::Env;
 use super::progress;
 use crate::age_file::AgeError;
@@ -30,7 +32,10 @@ const MAX_COLUMNS: usize = 100;
 const USUAL_ROWS: usize = 24;
 const USUAL_COLUMNS: usize = 80;
 
-#[derive(Clone, Copy, Debug)]
+/// Commands that work on no directory.
+const WITHOUT_DIRECTORY: [&str; 6] = ["completions", "demo", "help", "man", "schema", "sim"];
+
+#[derive(Clone, Debug)]
 pub struct Shell {
     pub result: Colour,
     pub messages: Colour,
@@ -39,11 +44,17 @@ pub struct Shell {
     draws: bool,
     result_columns: Option<usize>,
     columns: Option<usize>,
+    /// The options that a proposed command repeats, with a space after each: of the directory, and
+    /// of the state.
+    repeated: [String; 2],
+    /// Those that repeat them; none if there are none.
+    commands: Vec<String>,
 }
 
 impl Shell {
-    pub fn new(when: ColorWhen, env: &Env) -> Self {
-        let colour = |is_terminal: bool| match when {
+    /// `command` is the program, of whose commands texts may propose some.
+    pub fn new(options: &GlobalOptions, env: &Env, command: &Command) -> Self {
+        let colour = |is_terminal: bool| match options.color {
             ColorWhen::Always => Colour::On,
             ColorWhen::Never => Colour::Off,
             ColorWhen::Auto if !is_terminal || env.is_dumb() => Colour::Off,
@@ -56,6 +67,28 @@ impl Shell {
             let columns = usize::from(size?.ws_col);
             (columns > 0).then_some(columns.min(MAX_COLUMNS))
         };
+        let named = [("-C", &options.directory), ("--state", &options.state)];
+        let repeated = named.map(|(option, path)| {
+            let given = path.as_deref();
+            given.map_or_else(String::new, |path| {
+                // A name with a dash would be read as an option.
+                let dash = path.to_string_lossy().starts_with('-');
+                let path = if dash {
+                    &Path::new(".").join(path)
+                } else {
+                    path
+                };
+                format!("{option} {} ", quoted(path))
+            })
+        });
+        let commands = match repeated.concat().is_empty() {
+            true => Vec::new(),
+            false => command
+                .get_subcommands()
+                .map(|it| it.get_name().to_owned())
+                .filter(|name| !WITHOUT_DIRECTORY.contains(&&**name))
+                .collect(),
+        };
         let is_screen = io::stderr().is_terminal() && !env.is_dumb();
         Self {
             result: colour(io::stdout().is_terminal()),
@@ -67,17 +100,29 @@ impl Shell {
             draws: is_screen && env.var("CI").is_none(),
             result_columns: columns(out),
             columns: columns(err),
+            repeated,
+            commands,
         }
     }
 
+    /// Returns a command of git to propose, for the directory of this one.
+    pub fn git_command(&self, words: &str) -> String {
+        format!("git {}{words}", self.repeated[0])
+    }
+
+    /// Proposes commands without the state that this one was given.
+    pub fn forget_state(&mut self) {
+        self.repeated[1].clear();
+    }
+
     /// Writes a result for people, and returns as [`Shell::document`].
-    pub fn result(self, text: &str) -> bool {
-        self.document(&*fitted(text, self.result, self.result_columns))
+    pub fn result(&self, text: &str) -> bool {
+        self.document(&*self.fitted(text, self.result, self.result_columns))
     }
 
     /// Writes the result as it is. Returns whether it was written or its reader left: a full
     /// disk is a failure, a closed pipe is not.
-    pub fn document(self, bytes: impl AsRef<[u8]>) -> bool {
+    pub fn document(&self, bytes: impl AsRef<[u8]>) -> bool {
         progress::end();
         let mut out = io::stdout().lock();
         let written = out.write_all(bytes.as_ref()).and_then(|()| out.flush());
@@ -91,28 +136,28 @@ impl Shell {
         }
     }
 
-    pub fn message(self, text: &str) {
-        progress::write(&fitted(text, self.messages, self.columns));
+    pub fn message(&self, text: &str) {
+        progress::write(&self.fitted(text, self.messages, self.columns));
     }
 
-    pub fn error(self, error: &OpError) {
+    pub fn error(&self, error: &OpError) {
         self.message(&error_text(error, self));
     }
 
-    pub fn problems(self, document: &str, problems: &[Problem]) {
+    pub fn problems(&self, document: &str, problems: &[Problem]) {
         for problem in problems {
             let text = || text::problem(document, problem);
             self.message(&self.drawn(problem).unwrap_or_else(text));
         }
     }
 
-    fn drawn(self, problem: &Problem) -> Option<String> {
+    fn drawn(&self, problem: &Problem) -> Option<String> {
         let columns = self.columns.unwrap_or(USUAL_COLUMNS);
         self.draws
             .then(|| text::drawn(problem, self.messages, columns))?
     }
 
-    pub fn progress(self, event: &ApplyEvent) {
+    pub fn progress(&self, event: &ApplyEvent) {
         match event {
             ApplyEvent::WentBack { revision } => self.message(&format!(
                 "note: recorded revision {revision} as the last one applied; nothing had to be sent\n"
@@ -129,7 +174,7 @@ impl Shell {
             )),
             ApplyEvent::Stopping(_) => {
                 let text = "\nStopping: nothing more is sent; waiting up to 5s for the answers to requests in flight.\n";
-                progress::write_aside(fitted(text, self.messages, self.columns).into_owned());
+                progress::write_aside(self.fitted(text, self.messages, self.columns).into_owned());
             }
             ApplyEvent::Retrying {
                 jobs,
@@ -148,14 +193,51 @@ impl Shell {
             }
         }
     }
+
+    fn fitted<'t>(&self, text: &'t str, colour: Colour, columns: Option<usize>) -> Cow<'t, str> {
+        let mut clean = for_log(text, colour == Colour::On);
+        if let Some(complete) = self.complete(&clean) {
+            clean = Cow::Owned(complete);
+        }
+        match columns {
+            Some(columns) => Cow::Owned(text::wrapped(&clean, columns)),
+            None => clean,
+        }
+    }
+
+    /// Adds the directory and the state of this run to each command that a text proposes, so that
+    /// it works where it is pasted.
+    fn complete(&self, text: &str) -> Option<String> {
+        const NAME: &str = "drspass ";
+        if self.commands.is_empty() || !text.contains(NAME) {
+            return None;
+        }
+        let both = self.repeated.concat();
+        let mut parts = text.split(NAME);
+        let mut out = parts.next()?.to_owned();
+        for words in parts {
+            let name = words.split(|c: char| !c.is_ascii_lowercase()).next()?;
+            let options = match self.commands.iter().any(|it| it == name) {
+                true if words.starts_with("state move") => &self.repeated[0],
+                true => &both,
+                false => "",
+            };
+            // A command with quotes of its own stands without those around it.
+            match words.split_once('\'') {
+                Some((command, rest)) if options.contains('\'') && out.ends_with('\'') => {
+                    out.pop();
+                    out.extend([NAME, options, command, rest]);
+                }
+                _ => out.extend([NAME, options, words]),
+            }
+        }
+        Some(out)
+    }
 }
 
-fn fitted(text: &str, colour: Colour, columns: Option<usize>) -> Cow<'_, str> {
-    let clean = for_log(text, colour == Colour::On);
-    match columns {
-        Some(columns) => Cow::Owned(text::wrapped(&clean, columns)),
-        None => clean,
-    }
+/// Returns a path as a shell reads it.
+pub fn quoted(path: &Path) -> String {
+    shell_words::quote(&path.display().to_string()).into_owned()
 }
 
 pub struct Log;
@@ -171,7 +253,7 @@ impl io::Write for Log {
     }
 }
 
-fn error_text(error: &OpError, shell: Shell) -> String {
+fn error_text(error: &OpError, shell: &Shell) -> String {
     // The same at a passphrase as at any other question.
     if let Some(cause @ AgeError::Interrupted) = error.source().and_then(|e| e.downcast_ref()) {
         return format!("{cause}\n");

@@ -249,6 +249,21 @@ pub fn take_over(Holder { id, .. }: &Holder) -> String {
     )
 }
 
+/// Says what to do about the holder of a state on a branch.
+pub fn wait_or_take_over(root: &Root, holder: &Holder) -> Result<String, OpError> {
+    let was_here = root.store.branch().is_some_and(|it| it.was_here(holder));
+    Ok(match root.store.lock_status()? {
+        LockStatus::Free if was_here => {
+            "'drspass apply' goes on at once: that run was started in this clone, and has ended"
+                .to_owned()
+        }
+        _ => format!(
+            "wait until that run has ended. If it was lost, {}",
+            take_over(holder)
+        ),
+    })
+}
+
 /// Returns the holder of the lock, or of a state on a branch, for a run that does not take it.
 pub fn lock_holder(root: &Root, state: Option<&State>) -> Result<Option<String>, OpError> {
     Ok(match root.store.lock_status()? {

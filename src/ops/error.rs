@@ -165,7 +165,7 @@ impl OpError {
     pub fn runtime(source: io::Error) -> Self {
         Failure::new(
             "drspass::runtime",
-            "cannot prepare the connection to the service",
+            "cannot start the threads of this command",
             "Nothing was sent or changed.",
         )
         .because(source)

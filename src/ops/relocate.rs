@@ -3,7 +3,7 @@
 //!
 //! The copy comes first, then the manifest, then drspass.yaml: cut off anywhere, it is run again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::apply::turn::check_free;
 use super::error::{ErrorClass, Failure};
@@ -226,9 +226,10 @@ fn former_held(place: &str, holder: &Holder) -> OpError {
     .into()
 }
 
-/// Takes the state to another place. Returns the serial there, and whether nothing but the address of
-/// the repository is another one, which `approve` sees before and after. Nobody but the user knows a
-/// renamed repository from a fork, where two runs could send side by side.
+/// Takes the state to another place. Returns the serial there and, unless nothing but the address of
+/// the repository is another one, what to commit next to drspass.yaml, manifest and index. `approve`
+/// sees that address before and after: nobody but the user knows a renamed repository from a fork,
+/// where two runs could send side by side.
 pub fn relocate(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -236,7 +237,7 @@ pub fn relocate(
     runtime: &Runtime,
     place: &Place,
     approve: impl FnOnce(&str, &str) -> Result<(), OpError>,
-) -> Result<(u64, bool), OpError> {
+) -> Result<(u64, Option<Vec<PathBuf>>), OpError> {
     let store = root.store_of(place);
     let name = match store.branch() {
         Some(branch) => branch.name()?,
@@ -256,9 +257,9 @@ pub fn relocate(
             ));
         }
         // Cut off before its last step.
-        write_config(root, place)?;
+        let also = write_config(root, place)?;
         let serial = sealed.state.floor().map_or(0, |floor| floor.serial);
-        return Ok((serial, false));
+        return Ok((serial, Some(also)));
     }
     let renamed = renamed(root, &sealed, (&store, &name))?;
     if sealed.moved_from.is_some() && renamed.is_none() {
@@ -282,7 +283,7 @@ pub fn relocate(
         let state = renamed_state(root, &keys, place, &sealed)?;
         let place = opened.sealed.state.with_floor(Floor::of(&state));
         rewrite.move_to(root, Some(place), sealed.moved_from)?;
-        return Ok((state.serial, true));
+        return Ok((state.serial, None));
     }
     let snapshot = root.read_state(&opened.sealed, &keys)?;
     check_free(root, &snapshot)?;
@@ -312,9 +313,9 @@ pub fn relocate(
     };
     rewrite.move_to(root, Some(moved), Some(from))?;
     testpoint::reach("move.after_manifest");
-    write_config(root, place)?;
+    let also = write_config(root, place)?;
     drop(guard);
-    Ok((there.serial, false))
+    Ok((there.serial, Some(also)))
 }
 
 /// Returns the place as the manifest is to be sealed for it, if drspass.yaml names it and no remote
@@ -424,7 +425,8 @@ fn copy(
     Ok(copy)
 }
 
-fn write_config(root: &Root, place: &Place) -> Result<(), OpError> {
+/// Returns the other files that git must have now.
+fn write_config(root: &Root, place: &Place) -> Result<Vec<PathBuf>, OpError> {
     let path = root.resolve(Path::new(CONFIG_FILE));
     let bytes = files::read_unlinked(&path).map_err(OpError::read(CONFIG_FILE))?;
     let text = std::str::from_utf8(&bytes).unwrap_or_default();
@@ -437,7 +439,11 @@ fn write_config(root: &Root, place: &Place) -> Result<(), OpError> {
         state: place.clone(),
         ..root.config.clone()
     };
-    git_files(&root.resolve(Path::new("")), &config, &[]).map(drop)
+    let mut written = git_files(&root.resolve(Path::new("")), &config, &[])?;
+    if let Place::File(state) = place {
+        written.push(state.clone());
+    }
+    Ok(written)
 }
 
 /// Ends a move: the former place is not read any more. Returns its name, and why it is not marked as

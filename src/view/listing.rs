@@ -62,13 +62,12 @@ fn field_words(entry: &ManifestEntry) -> String {
 }
 
 /// Lists the entries of an unauthenticated state. `is_lost` means a backup of one, `has_more` that
-/// there are answers not included; `check` is the command that authenticates it.
+/// there are answers not included.
 pub fn state_list(
     state: Option<&State>,
     is_lost: bool,
     has_more: bool,
     notes: &[PlanNote],
-    check: &str,
 ) -> String {
     let Some(state) = state else {
         let why = if is_lost {
@@ -81,7 +80,7 @@ pub fn state_list(
     let mut text = String::new();
     let _ = writeln!(
         text,
-        "State of project {}: {}, serial {}, revision {}.\nRead without a key: not authenticated, and with ids in place of names;\n{check} checks it and shows the names.",
+        "State of project {}: {}, serial {}, revision {}.\nRead without a key: not authenticated, and with ids in place of names;\n'drspass state show' checks it and shows the names.",
         state.scope.project_id,
         counted(state.entries.len(), "entry", "entries"),
         state.serial,

@@ -222,7 +222,7 @@ fn question(report: &PlanReport, retry_jobs: bool, due: Option<&[String]>) -> St
 
 /// Shows the outcomes before a longer wait; returns whether they need not be shown again.
 fn show_outcomes(outputs: &Outputs, report: &ApplyReport) -> bool {
-    let shell = outputs.shell;
+    let shell = &outputs.shell;
     if outputs.json {
         return shell.document(json_v1::apply_entries(report));
     }
@@ -240,7 +240,7 @@ fn show_outcomes(outputs: &Outputs, report: &ApplyReport) -> bool {
 
 /// Shows the report, if there was anything to do.
 fn show_report(outputs: &Outputs, plan: &PlanReport, report: Option<ApplyReport>) -> u8 {
-    let shell = outputs.shell;
+    let shell = &outputs.shell;
     let has_run = report.is_some();
     let code = report.as_ref().map_or(exit::DONE, exit::for_apply);
     let report = report.unwrap_or_default();
@@ -274,7 +274,7 @@ fn show_report(outputs: &Outputs, plan: &PlanReport, report: Option<ApplyReport>
 
 /// Shows the plan; on standard error if the result is Markdown.
 fn show_plan(outputs: &Outputs, report: &PlanReport) {
-    let shell = outputs.shell;
+    let shell = &outputs.shell;
     if outputs.json {
         shell.document(json_v1::apply_head(report));
     } else if outputs.prints_markdown {

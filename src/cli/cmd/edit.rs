@@ -98,7 +98,7 @@ struct Edit<'a> {
 impl<'a> Edit<'a> {
     /// Keeps the private directory while the user edits. Also returns whether it was removed.
     async fn hold(&self) -> Result<(Result<Option<SealedRewrite<'a>>, OpError>, bool), OpError> {
-        let shell = self.context.shell;
+        let shell = &self.context.shell;
         // No signal ends this process while the directory exists.
         let mut signals = Signals::listen(env::hang_up())
             .and_then(Signals::with_quit)
@@ -130,7 +130,7 @@ impl<'a> Edit<'a> {
         private: &Private,
         signals: &mut Signals,
     ) -> Result<Option<SealedRewrite<'a>>, OpError> {
-        let shell = self.context.shell;
+        let shell = &self.context.shell;
         let mut line = None;
         loop {
             progress::end();

@@ -11,10 +11,11 @@ use zeroize::Zeroizing;
 
 use super::service;
 use crate::age_file::{self, Identities};
-use crate::cli::context::{Context, cited, quoted};
+use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login::{self, LoginFlags};
+use crate::cli::shell::quoted;
 use crate::core::config::{self, TargetConfig, bare_endpoint};
 use crate::core::failure::{Failure, with_causes};
 use crate::core::fingerprint::{FingerprintKey, Scope};
@@ -121,9 +122,8 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
     let _ = writeln!(text, "key id: {}", sealed.fingerprint_key.id());
     let arrived = context.shell.result(&text);
     let export = identity_to_export(context).unwrap_or_default();
-    let edit = cited(&context.in_directory("drspass", "edit"));
     context.shell.message(&format!(
-        "{export}Next: run {edit} to fill in the manifest.\n\
+        "{export}Next: run 'drspass edit' to fill in the manifest.\n\
          In CI, set the protected variable DRSPASS_EXPECT_KEY_ID to the key id.\n"
     ));
     Ok(context.changed(arrived, exit::DONE))

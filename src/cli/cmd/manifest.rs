@@ -9,7 +9,7 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 
 use super::state::changed_text;
-use crate::cli::context::{Context, cited, is_stream, read_named};
+use crate::cli::context::{Context, is_stream, read_named};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login;
@@ -349,7 +349,7 @@ fn validate_json(
 }
 
 pub fn show(context: &Context<'_>, args: &ShowArgs) -> Result<u8, OpError> {
-    let shell = context.shell;
+    let shell = &context.shell;
     if let Some(path) = &args.plan {
         let report = plan::show_saved(&context.folder.join(path), path)?;
         let text = || text::plan(&report, shell.result, shell.rows);
@@ -403,9 +403,8 @@ pub fn rekey(context: &Context<'_>, args: &RekeyArgs) -> Result<u8, OpError> {
     )?;
     let arrived = context.shell.result(&recipients::rekeyed(&done));
     context.shell.message(&recipients::after_rekey(&done));
-    let apply = cited(&context.command("apply"));
     context.shell.message(&format!(
-        "Next: commit drspass.yaml and what was written, then run {apply}.\n"
+        "Next: commit drspass.yaml and what was written, then run 'drspass apply'.\n"
     ));
     Ok(context.changed(arrived, exit::DONE))
 }

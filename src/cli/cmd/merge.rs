@@ -5,10 +5,11 @@ use std::path::Path;
 
 use clap::Args;
 
-use crate::cli::context::{Context, quoted};
+use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
+use crate::cli::shell::quoted;
 use crate::core::merge::{FLAGS, MergeLine, Verdict};
 use crate::core::problem::Problem;
 use crate::ops::OpError;
@@ -71,7 +72,9 @@ pub fn run(context: &Context<'_>, args: &MergeArgs) -> Result<u8, OpError> {
             let index = has_index.then(|| root.index_name());
             let files = [Some(name), index.as_deref()];
             let files: Vec<String> = files.into_iter().flatten().map(quoted).collect();
-            let add = context.in_directory("git", &format!("add {}", files.join(" ")));
+            let add = context
+                .shell
+                .git_command(&format!("add {}", files.join(" ")));
             let next = format!(
                 "Next: {add}\nIf drspass.yaml has a conflict too, resolve it by hand. Then continue with git.\n"
             );

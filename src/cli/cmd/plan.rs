@@ -7,11 +7,12 @@ use clap::Args;
 
 use super::service;
 use crate::cli::args::{APPROVAL, ENTRIES, JOBS, OUTPUT, life};
-use crate::cli::context::{Context, is_stream, quoted};
+use crate::cli::context::{Context, is_stream};
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login::{self, LoginFlags};
 use crate::cli::outputs::{OutputOptions, Outputs, random_word};
+use crate::cli::shell::quoted;
 use crate::core::report::PlanReport;
 use crate::core::status::UnknownStates;
 use crate::ops::OpError;
@@ -147,7 +148,7 @@ pub fn run(context: &Context<'_>, args: PlanArgs) -> Result<u8, OpError> {
     }
     let arrived = show(&args, &outputs, &report);
     if let Some(path) = &args.out {
-        context.shell.message(&saved(context, path));
+        context.shell.message(&saved(path));
     }
     let code = if args.detailed_exitcode && report.has_changes() {
         exit::CHANGES
@@ -158,7 +159,7 @@ pub fn run(context: &Context<'_>, args: PlanArgs) -> Result<u8, OpError> {
 }
 
 fn show(args: &PlanArgs, outputs: &Outputs, report: &PlanReport) -> bool {
-    let shell = outputs.shell;
+    let shell = &outputs.shell;
     if outputs.json {
         return shell.document(json_v1::plan(report));
     }
@@ -180,10 +181,9 @@ fn show(args: &PlanArgs, outputs: &Outputs, report: &PlanReport) -> bool {
 }
 
 /// Returns the message about a saved plan: how to apply it.
-fn saved(context: &Context<'_>, path: &Path) -> String {
+fn saved(path: &Path) -> String {
     let path = quoted(path);
-    let command = context.command(&format!("apply {path}"));
-    format!("Saved the plan to {path}. To apply exactly this plan:\n  {command}\n")
+    format!("Saved the plan to {path}. To apply exactly this plan:\n  drspass apply {path}\n")
 }
 
 fn make(context: &Context<'_>, args: &PlanArgs, root: &Root) -> Result<PlanReport, OpError> {

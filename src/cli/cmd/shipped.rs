@@ -145,8 +145,9 @@ pub fn man(context: &Context<'_>, args: &ManArgs) -> Result<u8, OpError> {
     };
     let count = write_pages(&program, &context.folder.join(folder))?;
     let folder = folder.display();
-    let shell = context.shell;
-    shell.message(&format!("wrote {count} pages to {folder}\n"));
+    context
+        .shell
+        .message(&format!("wrote {count} pages to {folder}\n"));
     Ok(exit::DONE)
 }
 

@@ -5,18 +5,19 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::cli::context::{Context, cited};
+use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
 use crate::core::job::some_of;
 use crate::core::place::Place;
 use crate::ops::OpError;
-use crate::ops::compare::take_over;
-use crate::ops::error::with_causes;
+use crate::ops::compare::wait_or_take_over;
+use crate::ops::error::{ErrorClass, Failure, with_causes};
 use crate::ops::ledger::{self, LedgerChange, LockedLedger};
 use crate::ops::relocate::{end_move, relocate};
-use crate::store::LockStatus;
+use crate::ops::root::Root;
+use crate::store::{LockStatus, StoreError};
 use crate::view::json_v1::{self, clean};
 use crate::view::{listing, text};
 
@@ -134,8 +135,7 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
         StateCommand::List => {
             let (state, notes, has_more) = ledger::list(&root)?;
             let is_lost = root.store.backup().is_some();
-            let check = cited(&context.command("state show"));
-            let text = listing::state_list(state.as_ref(), is_lost, has_more, &notes, &check);
+            let text = listing::state_list(state.as_ref(), is_lost, has_more, &notes);
             return Ok(exit::written(context.shell.result(&text), exit::DONE));
         }
         StateCommand::Show(args) => {
@@ -160,60 +160,64 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             ledger("state distrust")?.distrust(args.allow_rollback, args.create)?
         }
         StateCommand::Recover(args) => ledger("state recover")?.recover(&args.file)?,
-        StateCommand::Move(StateMoveArgs {
-            place: Some(place),
-            yes,
-            ..
-        }) => {
-            let place = place.to_str().ok_or("is not UTF-8").and_then(Place::parse);
-            let help = "Nothing was changed. Name a branch as git:REMOTE/BRANCH, or a file below this directory that ends in .json.";
-            let place = place.map_err(|what| OpError::unfit(format!("the place {what}"), help))?;
-            let approve = |from: &str, to: &str| {
-                if yes {
-                    return Ok(());
-                }
-                context.shell.message(&format!(
-                    "The manifest is sealed for the state at\n  {from}\nNo remote of this clone leads \
-                     there; drspass.yaml names\n  {to}\nIn a fork, two runs could send side by side.\n"
-                ));
-                let question = "Is that the same repository, with a new address?";
-                prompt::ask(question, "Nothing was changed.")
-            };
-            let (serial, is_renamed) = relocate(&root, &unlock, &rules, &runtime, &place, approve)?;
-            if is_renamed {
-                let text = format!("Sealed the new address of {place}, serial {serial}.\n");
-                let arrived = context.shell.result(&text);
-                context
-                    .shell
-                    .message("Next: commit the manifest and its index.\n");
-                return Ok(context.changed(arrived, exit::DONE));
-            }
-            let text = format!("Moved the state to {place}, serial {serial}.\n");
-            let arrived = context.shell.result(&text);
-            let done = context.in_directory("drspass", "state move --done");
-            context.shell.message(&format!(
-                "Next: commit drspass.yaml, the manifest and its index. Until others have them, they use \
-                 the former place, and drspass reads both. When all have them:\n  {done}\nNever give the key to pipelines of a branch that has a state.\n",
-            ));
-            return Ok(context.changed(arrived, exit::DONE));
-        }
-        StateCommand::Move(_) => {
-            let (former, unmarked) = end_move(&root, &unlock, &rules, &runtime)?;
-            let text = format!("The move is done: {former} is not read any more.\n");
-            let arrived = context.shell.result(&text);
-            if let Some(error) = unmarked {
-                let why = with_causes(&error);
-                context.shell.message(&format!(
-                    "note: cannot mark the state there as moved: {why}. Remove it, or a checkout with a former manifest goes on with it.\n"
-                ));
-            }
-            context.shell.message(
-                "Next: commit the manifest and its index. The state at the former place can be removed.\n",
-            );
-            return Ok(context.changed(arrived, exit::DONE));
-        }
+        StateCommand::Move(args) => return relocated(context, &root, &args),
     };
     let arrived = context.shell.result(&changed_text(&changed));
+    Ok(context.changed(arrived, exit::DONE))
+}
+
+fn relocated(context: &Context<'_>, root: &Root, args: &StateMoveArgs) -> Result<u8, OpError> {
+    let (unlock, rules, runtime) = (context.unlock(), context.rules(), env::runtime());
+    let Some(place) = &args.place else {
+        let (former, unmarked) = end_move(root, &unlock, &rules, &runtime)?;
+        let text = format!("The move is done: {former} is not read any more.\n");
+        let arrived = context.shell.result(&text);
+        if let Some(error) = unmarked {
+            let why = with_causes(&error);
+            context.shell.message(&format!(
+                "note: cannot mark the state there as moved: {why}. Remove it, or a checkout with a former manifest goes on with it.\n"
+            ));
+        }
+        context.shell.message(
+            "Next: commit the manifest and its index. The state at the former place can be removed.\n",
+        );
+        return Ok(context.changed(arrived, exit::DONE));
+    };
+    let place = place.to_str().ok_or("is not UTF-8").and_then(Place::parse);
+    let help = "Nothing was changed. Name a branch as git:REMOTE/BRANCH, or a file below this directory that ends in .json.";
+    let place = place.map_err(|what| OpError::unfit(format!("the place {what}"), help))?;
+    let approve = |from: &str, to: &str| {
+        if args.yes {
+            return Ok(());
+        }
+        context.shell.message(&format!(
+            "The manifest is sealed for the state at\n  {from}\nNo remote of this clone leads \
+             there; drspass.yaml names\n  {to}\nIn a fork, two runs could send side by side.\n"
+        ));
+        let question = "Is that the same repository, with a new address?";
+        prompt::ask(question, "Nothing was changed.")
+    };
+    let (serial, also) = relocate(root, &unlock, &rules, &runtime, &place, approve)?;
+    let Some(also) = also else {
+        let text = format!("Sealed the new address of {place}, serial {serial}.\n");
+        let arrived = context.shell.result(&text);
+        context
+            .shell
+            .message("Next: commit the manifest and its index.\n");
+        return Ok(context.changed(arrived, exit::DONE));
+    };
+    let text = format!("Moved the state to {place}, serial {serial}.\n");
+    let arrived = context.shell.result(&text);
+    let also = also.iter().map(|file| format!(", {}", file.display()));
+    let also: String = also.collect();
+    let last = match place {
+        Place::Git(_) => "Never give the key to pipelines of a branch that has a state.\n",
+        Place::File(_) => "",
+    };
+    context.shell.message(&format!(
+        "Next: commit drspass.yaml, the manifest, its index{also}. Until others have them, they \
+         use the former place, and drspass reads both. When all have them:\n  drspass state move --done\n{last}"
+    ));
     Ok(context.changed(arrived, exit::DONE))
 }
 
@@ -251,7 +255,17 @@ fn named(labels: &[String]) -> String {
 pub fn release(context: &Context<'_>, args: &LockReleaseArgs) -> Result<u8, OpError> {
     let root = context.root()?;
     let (unlock, rules, runtime) = (context.unlock(), context.rules(), env::runtime());
-    let ledger = LockedLedger::open(&root, &unlock, &rules, &runtime, "lock release")?;
+    let ledger = LockedLedger::open(&root, &unlock, &rules, &runtime, "lock release");
+    let ledger = ledger.map_err(|error| match error {
+        OpError::Store(StoreError::Locked { path, holder }) => Failure::new(
+            "drspass::lock::held",
+            format!("the lock {} is held by {holder}", path.display()),
+            "Nothing was changed. An apply that waits for that run takes over by itself; to end the lock now, stop that apply first.",
+        )
+        .class(ErrorClass::Locked)
+        .into(),
+        error => error,
+    })?;
     let changed = ledger.release(&args.id, |holder| {
         if args.yes || !prompt::can_ask() {
             return Ok(());
@@ -274,8 +288,7 @@ pub fn release(context: &Context<'_>, args: &LockReleaseArgs) -> Result<u8, OpEr
             some_of(&changed.entries, 3)
         ),
     };
-    let [plan, apply] = ["plan", "apply"].map(|words| cited(&context.command(words)));
-    let next = format!("Next: {plan}, then {apply}; {unknown}.\n");
+    let next = format!("Next: 'drspass plan', then 'drspass apply'; {unknown}.\n");
     context.shell.message(&next);
     Ok(context.changed(arrived, exit::DONE))
 }
@@ -286,7 +299,8 @@ pub fn lock(context: &Context<'_>, args: &LockShowArgs) -> Result<u8, OpError> {
     let (is_held, name, out) = match root.store.branch() {
         Some(_) => {
             let holder = ledger::holder(&root)?;
-            next = holder.as_ref().map(take_over);
+            let says = |holder| wait_or_take_over(&root, holder);
+            next = holder.as_ref().map(says).transpose()?;
             let out = holder.as_ref().map(json_v1::HolderOut::of_branch);
             (holder.is_some(), holder.map(|it| it.to_string()), out)
         }
@@ -316,8 +330,7 @@ pub fn lock(context: &Context<'_>, args: &LockShowArgs) -> Result<u8, OpError> {
     };
     let arrived = context.shell.result(&text);
     if let Some(next) = next {
-        let next = format!("Next: wait until that run has ended. If it was lost, {next}.\n");
-        context.shell.message(&next);
+        context.shell.message(&format!("Next: {next}.\n"));
     }
     Ok(exit::written(arrived, exit::DONE))
 }

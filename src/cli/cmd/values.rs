@@ -201,10 +201,9 @@ pub fn set(context: &Context<'_>, args: &SetArgs) -> Result<u8, OpError> {
     drop(rewrite);
     let arrived = context.shell.result(&text);
     if args.generate {
-        let command = context.command(&format!("get --show {label}"));
-        let note =
-            format!("Generated a random password; it was not printed. To read it:\n  {command}\n");
-        context.shell.message(&note);
+        context.shell.message(&format!(
+            "Generated a random password; it was not printed. To read it:\n  drspass get --show {label}\n"
+        ));
     }
     if let (Some(file), Field::Password) = (&args.from_file, field) {
         context.remind_to_remove(file);

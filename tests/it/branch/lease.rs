@@ -125,6 +125,11 @@ fn a_wait_for_the_lock_that_a_signal_ends_says_that_nothing_was_sent() {
         command.current_dir(clone.path());
         let waiting = Watched::start(command);
         waiting.says("waiting at most 10m");
+        lab.run_in(&clone, &["lock", "release", "any"])
+            .exits(6)
+            .says(
+                "An apply that waits for that run takes over by itself; to end the lock now, stop",
+            );
         send_signal(waiting.id(), signal);
         waiting
             .ended(&lab)
@@ -183,6 +188,9 @@ fn ending_a_lock_on_a_terminal_shows_the_run_and_asks() {
     let held = lab.state()["body"]["holder"].clone();
     let id = held["id"].as_str().unwrap();
     lab.run(&["lock", "show"])
+        .exits(0)
+        .says("Next: 'drspass apply' goes on at once: that run was started in this clone, and has");
+    lab.run_in(&lab.cloned(), &["lock", "show"])
         .exits(0)
         .says("Next: wait until that run has ended. If it was lost, 'drspass apply --lock-timeout")
         .says(&format!("'drspass lock release {id}' ends its lock"));

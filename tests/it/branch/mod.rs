@@ -232,7 +232,11 @@ fn a_moved_state_follows_what_is_still_written_at_the_former_place() {
     lab.origin = Some(crate::support::branch::origin());
     lab.make_clone();
     let moved = lab.run(&["state", "move", PLACE]);
-    moved.exits(0).says("drspass-state/test, serial 3");
+    moved
+        .exits(0)
+        .says("drspass-state/test, serial 3")
+        .says("Next: commit drspass.yaml, the manifest, its index. Until")
+        .says("Never give the key to pipelines of a branch that has a state.");
     assert!(
         lab.read("drspass.yaml")
             .contains(&format!("state: \"{PLACE}\""))

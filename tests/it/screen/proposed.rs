@@ -53,10 +53,17 @@ fn a_proposed_command_works_on_the_directory_and_the_state_of_the_command_before
                 pasted(&lab, &line).exits(0);
             }
         }
+        let unmatched = there(&[options, &["plan", "--only", "nothing"]].concat());
+        lab.run_command(unmatched).exits(1).says(&format!(
+            "or @CREDENTIAL; drspass {quoted} show lists them."
+        ));
         fs::remove_file(lab.path("my prod/my plan.json")).unwrap();
     }
     let (endpoint, auth_url) = lab.addresses();
     fs::create_dir(lab.path("new")).unwrap();
+    lab.run_command(there(&["-C", "new", "plan"]))
+        .exits(1)
+        .says("Run 'drspass -C new init' to create it");
     let project = lab.sim.project_id();
     let mut init = vec![
         "-C",
@@ -77,6 +84,7 @@ fn a_proposed_command_works_on_the_directory_and_the_state_of_the_command_before
     let done = "drspass -C 'my prod' state move --done";
     lab.run_command(moved)
         .exits(0)
-        .says(&format!("When all have them: {done} Never give the key"));
+        .says("Next: commit drspass.yaml, the manifest, its index, .gitignore, .gitattributes, moved.json. Until")
+        .says(&format!("When all have them: {done}"));
     pasted(&lab, done).exits(0);
 }
