@@ -112,8 +112,7 @@ impl ManifestText<'_> {
         }
         let (job, endpoint) = match address.rsplit_once('/') {
             Some((job, endpoint)) => {
-                let mut known = Endpoint::ALL.into_iter();
-                let known = known.find(|known| known.as_str() == endpoint);
+                let known = Endpoint::parse(endpoint);
                 if known.is_none() {
                     return Err(no_place(
                         WRONG_ENDPOINT,
@@ -188,7 +187,7 @@ impl ManifestText<'_> {
             Some((credential, _)) => format!("Did you mean @{credential}? {help}"),
             None => {
                 let address = |name: &str| match endpoint {
-                    Some(endpoint) => format!("{name}/{}", endpoint.as_str()),
+                    Some(endpoint) => format!("{name}/{endpoint}"),
                     None => name.to_owned(),
                 };
                 helped(self.names.keys(), name, address, help)

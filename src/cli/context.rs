@@ -199,15 +199,10 @@ impl<'a> Context<'a> {
     }
 
     pub fn next_step(&self, has_unused_credential: bool) {
-        let (words, why) = match has_unused_credential {
-            true => (
-                "edit",
-                "and add or uncomment endpoints that use the credentials",
-            ),
-            false => ("plan", "to see what apply would send"),
-        };
-        self.shell
-            .message(&format!("Next: run 'drspass {words}' {why}.\n"));
+        self.shell.message(match has_unused_credential {
+            true => "Next: run 'drspass edit' and add or uncomment endpoints that use the credentials.\n",
+            false => "Next: run 'drspass plan' to see what apply would send.\n",
+        });
     }
 
     /// Returns the code after a change, and says that it was made if its result was lost.
@@ -217,6 +212,13 @@ impl<'a> Context<'a> {
                 .message("The change was made; only printing the result failed.\n");
         }
         exit::written(arrived, code)
+    }
+
+    /// Prints the result of a change and what to do next, and returns as [`Context::changed`].
+    pub fn done(&self, result: &str, next: &str) -> u8 {
+        let arrived = self.shell.result(result);
+        self.shell.message(next);
+        self.changed(arrived, exit::DONE)
     }
 
     /// Reports a conflict of options that the parser cannot see.

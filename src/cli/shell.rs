@@ -47,12 +47,12 @@ pub struct Shell {
     /// The options that a proposed command repeats, with a space after each: of the directory, and
     /// of the state.
     repeated: [String; 2],
-    /// Those that repeat them; none if there are none.
+    /// The commands that take these options; empty if this run was given none.
     commands: Vec<String>,
 }
 
 impl Shell {
-    /// `command` is the program, of whose commands texts may propose some.
+    /// `command` is the program, whose commands texts may propose.
     pub fn new(options: &GlobalOptions, env: &Env, command: &Command) -> Self {
         let colour = |is_terminal: bool| match options.color {
             ColorWhen::Always => Colour::On,
@@ -105,7 +105,7 @@ impl Shell {
         }
     }
 
-    /// Returns a command of git to propose, for the directory of this one.
+    /// Returns a git command to propose, for the directory of this run.
     pub fn git_command(&self, words: &str) -> String {
         format!("git {}{words}", self.repeated[0])
     }
@@ -158,23 +158,24 @@ impl Shell {
     }
 
     pub fn progress(&self, event: &ApplyEvent) {
-        match event {
-            ApplyEvent::WentBack { revision } => self.message(&format!(
+        let text = match event {
+            ApplyEvent::WentBack { revision } => format!(
                 "note: recorded revision {revision} as the last one applied; nothing had to be sent\n"
-            )),
-            ApplyEvent::WroteState { serial } => self.message(&format!(
-                "note: wrote the state, serial {serial}\n"
-            )),
-            ApplyEvent::WaitingFor { holder, at_most } => self.message(&format!(
+            ),
+            ApplyEvent::WroteState { serial } => {
+                format!("note: wrote the state, serial {serial}\n")
+            }
+            ApplyEvent::WaitingFor { holder, at_most } => format!(
                 "waiting at most {}: the state is held by {holder}\n",
                 text::duration(*at_most)
-            )),
-            ApplyEvent::TookOver(holder) => self.message(&format!(
-                "note: took over from a lost run; what it sent is unknown: {holder}\n"
-            )),
-            ApplyEvent::Stopping(_) => {
+            ),
+            ApplyEvent::TookOver(holder) => {
+                format!("note: took over from a lost run; what it sent is unknown: {holder}\n")
+            }
+            ApplyEvent::Stopping => {
                 let text = "\nStopping: nothing more is sent; waiting up to 5s for the answers to requests in flight.\n";
-                progress::write_aside(self.fitted(text, self.messages, self.columns).into_owned());
+                let text = self.fitted(text, self.messages, self.columns);
+                return progress::write_aside(text.into_owned());
             }
             ApplyEvent::Retrying {
                 jobs,
@@ -185,13 +186,11 @@ impl Shell {
                     true => ", one of each shared credential first",
                     false => "",
                 };
-                self.message(&format!(
-                    "Retrying {}{order}; watching for at most {}.\n",
-                    text::jobs_named(jobs),
-                    text::duration(*at_most)
-                ));
+                let (jobs, time) = (text::jobs_named(jobs), text::duration(*at_most));
+                format!("Retrying {jobs}{order}; watching for at most {time}.\n")
             }
-        }
+        };
+        self.message(&text);
     }
 
     fn fitted<'t>(&self, text: &'t str, colour: Colour, columns: Option<usize>) -> Cow<'t, str> {
@@ -222,7 +221,7 @@ impl Shell {
                 true => &both,
                 false => "",
             };
-            // A command with quotes of its own stands without those around it.
+            // A command that contains quotes gets none around it.
             match words.split_once('\'') {
                 Some((command, rest)) if options.contains('\'') && out.ends_with('\'') => {
                     out.pop();

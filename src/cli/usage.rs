@@ -65,26 +65,24 @@ pub fn explain(error: &Error, args: &[OsString]) -> String {
             text.push_str(&format!("  {label}: {names}\n"));
         }
     }
-    if error.kind() == ErrorKind::MissingRequiredArgument {
+    let is_missing = error.kind() == ErrorKind::MissingRequiredArgument;
+    if is_missing {
         text.extend(missing(error, args));
     }
     if let Some(why) = reason(error) {
         text.push_str(&format!("  expected: {why}\n"));
     }
-    text.push_str(
-        &match error.get(ContextKind::Usage).map(ToString::to_string) {
-            Some(usage) if error.kind() == ErrorKind::MissingRequiredArgument => {
-                let words = usage
-                    .split_whitespace()
-                    .skip_while(|word| *word != "drspass");
-                let command = words
-                    .take_while(|word| word.chars().all(|c| c.is_ascii_lowercase() || c == '-'));
-                let command: Vec<&str> = command.collect();
-                format!("  help: run '{} --help'\n", command.join(" "))
-            }
-            _ => "  help: run 'drspass --help' or 'drspass COMMAND --help'\n".to_owned(),
-        },
-    );
+    let usage = error.get(ContextKind::Usage).filter(|_| is_missing);
+    text.push_str(&match usage.map(ToString::to_string) {
+        Some(usage) => {
+            let words = usage.split_whitespace();
+            let words = words.skip_while(|word| *word != "drspass");
+            let is_name = |word: &&str| word.chars().all(|c| c.is_ascii_lowercase() || c == '-');
+            let command: Vec<&str> = words.take_while(is_name).collect();
+            format!("  help: run '{} --help'\n", command.join(" "))
+        }
+        None => "  help: run 'drspass --help' or 'drspass COMMAND --help'\n".to_owned(),
+    });
     text
 }
 

@@ -52,7 +52,7 @@ impl<'t> Address<'t> {
         }
     }
 
-    /// Returns the name to suggest in place of an address that matches nothing.
+    /// Returns the name of a subject that an address that matches nothing may mean.
     pub fn suggested<'a>(&self, subject: &Subject<'a>) -> Option<&'a str> {
         match (self.kind, self.endpoint) {
             (AddressKind::Credential, _) => subject.credential,
@@ -175,8 +175,7 @@ pub struct Selection {
 }
 
 /// Says that the address with this number (from 1) of an option matches no entry, and suggests one
-/// of the `known` names, with the endpoint that was asked for. Only an id or a misspelt endpoint is repeated: any other text may be a
-/// misplaced secret.
+/// of the `known` names. It repeats only an id or a misspelt endpoint: any other text may be a secret.
 pub fn unmatched<'a>(
     option: &str,
     number: usize,
@@ -187,8 +186,8 @@ pub fn unmatched<'a>(
         return format!("{text}: {WRONG_ENDPOINT}");
     }
     let address = Address::parse(text);
-    let is_endpoint = |text| Endpoint::ALL.iter().any(|it| it.as_str() == text);
-    let is_id = JobId::is_usual_shape(address.name) && address.endpoint.is_none_or(is_endpoint);
+    let endpoint = address.endpoint.map(Endpoint::parse);
+    let is_id = JobId::is_usual_shape(address.name) && endpoint != Some(None);
     let named = match is_id {
         true => text.to_owned(),
         false => number.to_string(),
@@ -197,8 +196,9 @@ pub fn unmatched<'a>(
         AddressKind::Credential => "@",
         AddressKind::Job => "",
     };
-    let end = address.endpoint.filter(|text| is_endpoint(text));
-    let end = end.map_or_else(String::new, |endpoint| format!("/{endpoint}"));
+    let end = endpoint
+        .flatten()
+        .map_or_else(String::new, |it| format!("/{it}"));
     let meant = nearest(known, address.name);
     let meant = meant.map_or_else(String::new, |name| {
         format!("; did you mean {mark}{name}{end}?")

@@ -94,6 +94,10 @@ impl Endpoint {
             Self::Destination => "destination",
         }
     }
+
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|it| it.as_str() == text)
+    }
 }
 
 impl fmt::Display for Endpoint {
@@ -121,10 +125,7 @@ impl FromStr for EntryKey {
 
     fn from_str(text: &str) -> Result<Self, InvalidJobId> {
         let (job, endpoint) = text.rsplit_once('/').ok_or(InvalidJobId)?;
-        let endpoint = Endpoint::ALL
-            .into_iter()
-            .find(|e| e.as_str() == endpoint)
-            .ok_or(InvalidJobId)?;
+        let endpoint = Endpoint::parse(endpoint).ok_or(InvalidJobId)?;
         Ok(Self {
             job: JobId::parse(job)?,
             endpoint,

@@ -41,7 +41,7 @@ impl PlanNote {
 #[derive(Clone, Debug)]
 pub struct PlanReport {
     pub rollback: Option<Rollback>,
-    /// A manifest that is older than a state of another key claims to be.
+    /// Both revisions, if a state of another key claims to be newer than the manifest.
     pub behind: Option<Rollback>,
     /// Without blocked entries.
     pub counts: Counts,

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 
 use super::fingerprint::{ChangeId, Field, Fingerprinter, KeyId, Scope, digest, printable};
 use super::job::{EntryKey, some_of};
+use super::lineage::{Lineage, minute};
 use super::manifest::{Assignment, Manifest, Sealed};
 use super::plan::{Action, Counts, Plan, PlanEntry, Reason, wrong_credentials};
 use super::redact::Token;
-use super::state::{FailureClass, FieldPrints, Lineage, Rollback, State, StateEntry, ValueOrigin};
+use super::state::{FailureClass, FieldPrints, Rollback, State, StateEntry, ValueOrigin};
 
 /// How far the clocks of two machines may be apart.
 pub const MAX_CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
-const MINUTE: &str = "%Y-%m-%d %H:%M UTC";
 
 /// The body of format `drspass.plan/1`; a fixed sample in the tests pins it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -126,8 +126,8 @@ impl SavedPlan {
             return Err(Stale::new(
                 format!(
                     "it expired at {}, and the clock of this machine says {}",
-                    self.expires.strftime(MINUTE),
-                    now.strftime(MINUTE)
+                    minute(self.expires),
+                    minute(now)
                 ),
                 "If this clock is right, make a new plan and have it approved. Otherwise correct it, or the clock of the machine that made the plan.",
             ));
@@ -136,7 +136,7 @@ impl SavedPlan {
             return Err(Stale::new(
                 format!(
                     "it was made at {}, which is in the future by the clock of this machine",
-                    self.created.strftime(MINUTE)
+                    minute(self.created)
                 ),
                 "Check the clocks of both machines, then make a new plan.",
             ));

@@ -184,7 +184,7 @@ pub struct StateEntry {
 pub struct FailedRetry {
     pub at: Timestamp,
     pub prints: BTreeMap<Endpoint, FieldPrints>,
-    /// Endpoints with a credential that another job was seen to recover with since.
+    /// Endpoints whose credential has worked for another job since.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub proven: BTreeSet<Endpoint>,
 }
@@ -200,7 +200,7 @@ pub struct State {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<ManifestDigest>,
     pub highest: u64,
-    /// On a branch alone, like the next two.
+    /// On a branch alone, like `follows`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub holder: Option<Box<Holder>>,
     /// Former lineages, whose manifests this state admits.
@@ -208,7 +208,7 @@ pub struct State {
     pub follows: Vec<Lineage>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub copied: Option<CopiedFrom>,
-    /// Where it goes on, once everyone is said to have the manifest that names that place.
+    /// The place that replaced this one; `state move --done` sets it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_to: Option<String>,
     /// Jobs that are not retried again while their passwords stay the same.

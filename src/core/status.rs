@@ -155,7 +155,7 @@ impl ReportedStatus {
         }
     }
 
-    /// Returns whether the word says so, which holds for states outside of the table, too.
+    /// Returns whether the name of the state ends in `_FAILED`, as an unknown one's may, too.
     pub fn says_failed(&self) -> bool {
         self.as_str().ends_with("_FAILED")
     }

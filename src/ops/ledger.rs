@@ -272,31 +272,7 @@ impl<'a> LockedLedger<'a> {
             }
         }
         let version = store.version()?;
-        let proved = match store.read_alone(&self.keys) {
-            Ok(snapshot) => {
-                match store.read_alone(&aged) {
-                    // One that was put back names a run of its own time.
-                    Err(_) => self.check_seen()?,
-                    Ok(_) => check_free(self.root, &snapshot)?,
-                }
-                match snapshot.known {
-                    StoredState::Ours(state) => Some(state),
-                    _ => None,
-                }
-            }
-            Err(StoreError::Moved { .. }) => {
-                let key = sealed.former.as_ref().map(|former| &former.fingerprint_key);
-                let former = key.map(|key| store.read_alone(&StoreKeys::from(key)));
-                if let Some(Ok(snapshot)) = former {
-                    check_recent(self.root, snapshot.known.state(), self.now)?;
-                }
-                None
-            }
-            Err(_) => {
-                self.check_seen()?;
-                None
-            }
-        };
+        let proved = self.proved(&aged)?;
         let begins_with = proved.is_none().then_some(sealed.revision);
         // A new lineage, so that no saved plan and no journal of the old one fits.
         let mut state = self.new_state();
@@ -331,6 +307,33 @@ impl<'a> LockedLedger<'a> {
             begins_with,
             ..changed
         })
+    }
+
+    /// Returns the state if it is authentic. Refuses while a run may still be sending: the holder, or
+    /// where the state is older than `aged` admit, the one that this clone saw.
+    fn proved(&self, aged: &StoreKeys) -> Result<Option<State>, OpError> {
+        let (store, former) = (&self.root.store, &self.opened.sealed.former);
+        match store.read_alone(&self.keys) {
+            Ok(snapshot) => {
+                match store.read_alone(aged) {
+                    // One that was put back names a run of its own time.
+                    Err(_) => self.check_seen()?,
+                    Ok(_) => check_free(self.root, &snapshot)?,
+                }
+                if let StoredState::Ours(state) = snapshot.known {
+                    return Ok(Some(state));
+                }
+            }
+            Err(StoreError::Moved { .. }) => {
+                let key = former.as_ref().map(|former| &former.fingerprint_key);
+                let former = key.map(|key| store.read_alone(&StoreKeys::from(key)));
+                if let Some(Ok(snapshot)) = former {
+                    check_recent(self.root, snapshot.known.state(), self.now)?;
+                }
+            }
+            Err(_) => self.check_seen()?,
+        }
+        Ok(None)
     }
 
     /// Refuses while a run that this clone saw may still be sending.
@@ -405,8 +408,8 @@ impl<'a> LockedLedger<'a> {
         self.save(what, state, &snapshot.version, &entries, Store::end_journal)
     }
 
-    /// Ends the lock of a run on a branch, once `approve` has seen the run. The entries of the change
-    /// are those that it leaves marked: what it sent of them is unknown.
+    /// Ends the lock of a run on a branch, once `approve` has seen the run. Returns the entries that
+    /// the run leaves marked, whose outcomes are unknown.
     pub fn release(
         &self,
         id: &str,

@@ -73,22 +73,11 @@ pub fn rekey(
             let guard = root.lock(&sealed, &digest_of(&before), &lock)?;
             let keys = StoreKeys::of(&manifest, &sealed, &rules.expect_key_ids);
             let snapshot = root.read_state(&sealed, &keys)?;
-            check_free(root, &snapshot)?;
-            let (fate, highest) = state_fate(root, &keys, &snapshot, &sealed, &target.scope)?;
-            let former = former_of(root, &snapshot, &sealed)?;
-            let newest = snapshot.known.state().map(Floor::of);
+            let known = with_new_key(root, &keys, &snapshot, &sealed, (&target.scope, place))?;
             lock_guard = Some((guard, snapshot.journal));
-            let place = newest.map_or(place.clone(), |newest| place.with_floor(newest));
-            (fate, highest, former, place)
+            known
         }
-        None => {
-            let facts = root.state_facts(&sealed, rules)?;
-            warnings.extend(facts.warning);
-            refuse_outdated(root, &sealed)?;
-            let former = root.former_left(&sealed);
-            let place = place.raised(&facts.state);
-            (StateFate::Untouched, facts.highest, former, place)
-        }
+        None => with_same_key(root, rules, &sealed, place, &mut warnings)?,
     };
 
     let revision = rewrite::next_revision(sealed.revision.max(highest))?;
@@ -224,14 +213,35 @@ fn sealed_anew(
     .into())
 }
 
-/// Decides what becomes of the state, and returns the highest revision in it.
-fn state_fate(
+/// What becomes of the state, the highest revision in it, what it was made with before, and its
+/// place, to be sealed.
+type StateToSeal = (StateFate, u64, Option<Former>, SealedPlace);
+
+/// Without a new key, the state stays as it is.
+fn with_same_key(
+    root: &Root,
+    rules: &UserRules,
+    sealed: &Sealed,
+    place: SealedPlace,
+    warnings: &mut Vec<Problem>,
+) -> Result<StateToSeal, OpError> {
+    let facts = root.state_facts(sealed, rules)?;
+    warnings.extend(facts.warning);
+    refuse_outdated(root, sealed)?;
+    let (former, place) = (root.former_left(sealed), place.raised(&facts.state));
+    Ok((StateFate::Untouched, facts.highest, former, place))
+}
+
+/// With a new key, the state is made with a former one. Refuses a state that another run holds, or
+/// with anything that would be lost.
+fn with_new_key(
     root: &Root,
     keys: &StoreKeys,
     snapshot: &StateSnapshot,
     sealed: &Sealed,
-    scope: &Scope,
-) -> Result<(StateFate, u64), OpError> {
+    (scope, place): (&Scope, SealedPlace),
+) -> Result<StateToSeal, OpError> {
+    check_free(root, snapshot)?;
     if snapshot.journal == JournalLeft::Unfolded {
         // Under the former key, its answers would be nobody's.
         return Err(Failure::new(
@@ -244,7 +254,7 @@ fn state_fate(
     let state = match &snapshot.known {
         StoredState::Absent => {
             let path = root.relative(root.store.path()).display().to_string();
-            return Ok((StateFate::Absent { path }, 0));
+            return Ok((StateFate::Absent { path }, 0, sealed.former.clone(), place));
         }
         StoredState::OtherKey { claimed } => {
             let key = &claimed.key_id;
@@ -287,7 +297,17 @@ fn state_fate(
     } else {
         StateFate::LeftBehind { entries }
     };
-    Ok((fate, state.highest))
+    let former = match snapshot.is_carried_over {
+        true => sealed.former.clone(),
+        false => root.store.digest()?.map(|state_sha256| Former {
+            fingerprint_key: sealed.fingerprint_key.clone(),
+            lineage: state.lineage.clone(),
+            serial: state.serial,
+            state_sha256,
+        }),
+    };
+    let place = place.with_floor(Floor::of(state));
+    Ok((fate, state.highest, former, place))
 }
 
 /// Refuses an outdated manifest if the state keeps its key: only its revision is read.
@@ -309,23 +329,4 @@ fn check_revision(manifest: u64, applied: u64) -> Result<(), OpError> {
         .into());
     }
     Ok(())
-}
-
-/// Returns the key and the state to seal as the former ones: those of the last rekey, if the state
-/// is still made with that key.
-fn former_of(
-    root: &Root,
-    snapshot: &StateSnapshot,
-    sealed: &Sealed,
-) -> Result<Option<Former>, OpError> {
-    let (StoredState::Ours(state), false) = (&snapshot.known, snapshot.is_carried_over) else {
-        return Ok(sealed.former.clone());
-    };
-    let state_sha256 = root.store.digest()?;
-    Ok(state_sha256.map(|state_sha256| Former {
-        fingerprint_key: sealed.fingerprint_key.clone(),
-        lineage: state.lineage.clone(),
-        serial: state.serial,
-        state_sha256,
-    }))
 }

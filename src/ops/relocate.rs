@@ -40,7 +40,7 @@ impl Root {
         if self.elsewhere(sealed)?.is_some() {
             return Ok(snapshot);
         }
-        check_left(state, sealed)?;
+        check_moved(state, sealed)?;
         let Some(from) = &sealed.moved_from else {
             return Ok(snapshot);
         };
@@ -48,11 +48,11 @@ impl Root {
             return Ok(snapshot);
         };
         // It was marked only once nothing was written there any more.
-        let is_left = former.moved_to.as_ref() == Some(&sealed.state.name());
-        if is_proved && !is_left {
-            check_left(&former, sealed)?;
+        let is_moved_here = former.moved_to.as_ref() == Some(&sealed.state.name());
+        if is_proved && !is_moved_here {
+            check_moved(&former, sealed)?;
         }
-        if is_proved && is_left || !went_on(&former, state, from) {
+        if is_proved && is_moved_here || !went_on(&former, state, from) {
             return Ok(snapshot);
         }
         let (place, then) = (from.place.name(), taken_along(state, from));
@@ -137,7 +137,7 @@ impl Root {
 
     /// Marks the state at the former place as moved: a former manifest would take what it knows for
     /// the truth. Where `here` is the state that took its place, it must know all of it.
-    fn leave_former(
+    fn mark_moved(
         &self,
         from: &MovedFrom,
         keys: &StoreKeys,
@@ -226,10 +226,10 @@ fn former_held(place: &str, holder: &Holder) -> OpError {
     .into()
 }
 
-/// Takes the state to another place. Returns the serial there and, unless nothing but the address of
-/// the repository is another one, what to commit next to drspass.yaml, manifest and index. `approve`
-/// sees that address before and after: nobody but the user knows a renamed repository from a fork,
-/// where two runs could send side by side.
+/// Moves the state to another place. Returns the serial there, and what to commit next to
+/// drspass.yaml, manifest and index; `None` if only the address of the repository is new. `approve`
+/// sees the former and the new address: only the user can tell a renamed repository from a fork,
+/// where two runs could send at the same time.
 pub fn relocate(
     root: &Root,
     unlock: &Unlock<'_>,
@@ -318,8 +318,8 @@ pub fn relocate(
     Ok((there.serial, Some(also)))
 }
 
-/// Returns the place as the manifest is to be sealed for it, if drspass.yaml names it and no remote
-/// leads to the sealed repository: that has another address now.
+/// Returns the place to seal if the sealed repository only has a new address: drspass.yaml names
+/// the place, and no remote leads to the sealed one.
 fn renamed(
     root: &Root,
     sealed: &Sealed,
@@ -334,8 +334,8 @@ fn renamed(
     Ok(Some(branch.sealed(floor.clone())?))
 }
 
-/// Reads the state at the new address of its repository. A former place is not read, and a lock is
-/// none of a change that does not write the state.
+/// Reads the state at the new address of its repository. Ignores a former place, and a lock, since
+/// the state is not written.
 fn renamed_state(
     root: &Root,
     keys: &StoreKeys,
@@ -357,7 +357,7 @@ fn renamed_state(
             "the state at {place} was made with another key"
         )));
     };
-    check_left(&state, sealed)?;
+    check_moved(&state, sealed)?;
     if let Some(branch) = root.store.branch() {
         branch.check_seen_at(&sealed.state.name(), &state)?;
     }
@@ -365,7 +365,7 @@ fn renamed_state(
 }
 
 /// Refuses a state that goes on at another place.
-pub fn check_left(state: &State, sealed: &Sealed) -> Result<(), OpError> {
+pub fn check_moved(state: &State, sealed: &Sealed) -> Result<(), OpError> {
     let Some(place) = &state.moved_to else {
         return Ok(());
     };
@@ -398,13 +398,9 @@ fn copy(
         Err(StoreError::NoBranch { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    let is_left = |it: &&State| {
-        let is_ours = it
-            .copied
-            .as_ref()
-            .is_some_and(|it| it.place == copied.place);
-        it.is_copy() && is_ours && it.lineage == state.lineage
-    };
+    let is_ours = |it: &CopiedFrom| it.untouched && it.place == copied.place;
+    let is_left =
+        |it: &&State| it.copied.as_ref().is_some_and(is_ours) && it.lineage == state.lineage;
     let left = there.as_ref().and_then(|there| {
         let state = there.known.state().filter(is_left)?;
         Some((state, &there.version))
@@ -482,7 +478,7 @@ pub fn end_move(
     // The manifest goes last: cut off, the command is run again.
     let lock = (runtime.lock_info)("state move");
     let here = known.as_ref().and_then(StoredState::state);
-    let left = root.leave_former(&from, &keys, here, (sealed.state.name(), &lock));
+    let left = root.mark_moved(&from, &keys, here, (sealed.state.name(), &lock));
     let unmarked = match left {
         Err(error) if !matches!(error, OpError::Store(StoreError::Failed(_))) => return Err(error),
         left => left.err(),

@@ -150,8 +150,8 @@ fn outline(recorded: &Recorded) -> Value {
     })
 }
 
-/// Parses the body of a call. It is YAML too, whose parser tells its words from those of the body,
-/// which may be a password.
+/// Parses the body of a call. Its errors are those of the YAML parser, which reads JSON too: they
+/// repeat no word of the body, which may be a password.
 fn read<T: DeserializeOwned>(request: &ServiceRequest) -> Result<T, ServiceReply> {
     let body = request.body.as_deref().unwrap_or_default();
     serde_json::from_slice(body).map_err(|_| {

@@ -99,7 +99,7 @@ fn millis<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Duration, D::Err
     u64::deserialize(deserializer).map(Duration::from_millis)
 }
 
-/// Parses YAML; an error names the place and what is wrong there, in no word of the text.
+/// Parses YAML; an error names the place and the problem, and repeats nothing of the text.
 pub fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     serde_yaml::from_str(text).map_err(|error| {
         let what = describe(error.without_snippet());

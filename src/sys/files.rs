@@ -165,7 +165,7 @@ pub fn take_turn(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Refuses what was opened if its name leads to something else by now.
+/// Fails if the name of an opened file leads to another one by now.
 ///
 /// # Errors
 /// [`io::ErrorKind::WouldBlock`].
@@ -280,8 +280,8 @@ pub fn is_private_folder(path: &Path) -> bool {
 /// The length of the random part of a private directory's name.
 pub const RANDOM_PART: usize = 16;
 
-/// Returns the private directories that `prefix` and a random part name, so that each name can be
-/// shown as it is.
+/// Returns the private directories whose names are `prefix` and a random part, which can be shown
+/// as they are.
 pub fn private_folders(place: &Path, prefix: &str) -> impl Iterator<Item = PathBuf> {
     let is_ours = move |path: &PathBuf| {
         let name = path.file_name().map(OsStr::as_encoded_bytes);

@@ -95,8 +95,8 @@ mod armed {
         SETTLE.get().copied()
     }
 
-    /// Lets the machine have slept for as many seconds as the file says, and the wall clock be ahead
-    /// by those of a second number.
+    /// Reads from this file for how many seconds the machine has slept, and how many the wall clock
+    /// is ahead.
     pub fn sleep_as_in(file: &Path) {
         let _ = SLEPT.set(file.to_owned());
     }

@@ -318,17 +318,13 @@ fn jobs_counts(report: &JobsReport) -> String {
 /// Counts the jobs by what matters of their states.
 fn states(report: &JobsReport) -> String {
     let kind = |job: &&ListedJob| job.status.as_ref()?.known().map(JobStatus::kind);
-    let of = |wanted| {
-        report
-            .jobs
-            .iter()
-            .filter(move |job| kind(job) == Some(wanted))
-    };
-    let failed = report.jobs.iter().filter(|job| job.has_failed());
+    let jobs = report.jobs.iter();
+    let of = |wanted| jobs.clone().filter(|job| kind(job) == Some(wanted)).count();
+    let failed = jobs.clone().filter(|job| job.has_failed()).count();
     let states = numbers(&[
-        (of(StatusKind::Running).count(), "running"),
-        (failed.count(), "failed"),
-        (of(StatusKind::Paused).count(), "paused"),
+        (of(StatusKind::Running), "running"),
+        (failed, "failed"),
+        (of(StatusKind::Paused), "paused"),
     ]);
     states.replacen(',', ":", 1)
 }

@@ -110,12 +110,10 @@ pub fn apply(report: &ApplyReport, colour: Colour) -> String {
     text
 }
 
-/// Renders the entries of an apply that goes on with its jobs; [`apply`] ends it.
+/// Renders the entries of an apply that goes on with its jobs; [`apply`] ends it, with the notes.
 pub fn outcomes(report: &ApplyReport, colour: Colour) -> String {
     let width = width(report.entries.iter().map(|(label, _)| label));
-    let mut text = entries(report, width, colour);
-    push_notes(&mut text, &apply_notes(report));
-    text
+    entries(report, width, colour)
 }
 
 /// Lists every entry that did not end well, and the others by line or number.

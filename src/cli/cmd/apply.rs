@@ -226,11 +226,6 @@ fn show_outcomes(outputs: &Outputs, report: &ApplyReport) -> bool {
     if outputs.json {
         return shell.document(json_v1::apply_entries(report));
     }
-    // Its notes come at the end, with those of the jobs.
-    let report = &ApplyReport {
-        findings: Vec::new(),
-        ..report.clone()
-    };
     if outputs.prints_markdown {
         shell.message(&text::outcomes(report, shell.messages));
         return false;

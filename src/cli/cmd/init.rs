@@ -13,7 +13,6 @@ use super::service;
 use crate::age_file::{self, Identities};
 use crate::cli::context::Context;
 use crate::cli::env;
-use crate::cli::exit;
 use crate::cli::login::{self, LoginFlags};
 use crate::cli::shell::quoted;
 use crate::core::config::{self, TargetConfig, bare_endpoint};
@@ -120,13 +119,12 @@ pub fn run(context: &Context<'_>, args: &InitArgs) -> Result<u8, OpError> {
     let _ = writeln!(text, "endpoint: {}", sealed.scope.endpoint);
     let _ = writeln!(text, "identity service: {}", sealed.auth_url);
     let _ = writeln!(text, "key id: {}", sealed.fingerprint_key.id());
-    let arrived = context.shell.result(&text);
     let export = identity_to_export(context).unwrap_or_default();
-    context.shell.message(&format!(
+    let next = format!(
         "{export}Next: run 'drspass edit' to fill in the manifest.\n\
          In CI, set the protected variable DRSPASS_EXPECT_KEY_ID to the key id.\n"
-    ));
-    Ok(context.changed(arrived, exit::DONE))
+    );
+    Ok(context.done(&text, &next))
 }
 
 /// Returns how to name an identity that no later command finds by itself.

@@ -403,9 +403,9 @@ pub fn rekey(context: &Context<'_>, args: &RekeyArgs) -> Result<u8, OpError> {
     )?;
     let arrived = context.shell.result(&recipients::rekeyed(&done));
     context.shell.message(&recipients::after_rekey(&done));
-    context.shell.message(&format!(
-        "Next: commit drspass.yaml and what was written, then run 'drspass apply'.\n"
-    ));
+    context
+        .shell
+        .message("Next: commit drspass.yaml and what was written, then run 'drspass apply'.\n");
     Ok(context.changed(arrived, exit::DONE))
 }
 

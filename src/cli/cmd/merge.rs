@@ -68,7 +68,6 @@ pub fn run(context: &Context<'_>, args: &MergeArgs) -> Result<u8, OpError> {
             Ok(exit::FAILED)
         }
         MergeEnd::Written { written, has_index } => {
-            let arrived = context.shell.result(&format!("merged {written}\n"));
             let index = has_index.then(|| root.index_name());
             let files = [Some(name), index.as_deref()];
             let files: Vec<String> = files.into_iter().flatten().map(quoted).collect();
@@ -78,8 +77,7 @@ pub fn run(context: &Context<'_>, args: &MergeArgs) -> Result<u8, OpError> {
             let next = format!(
                 "Next: {add}\nIf drspass.yaml has a conflict too, resolve it by hand. Then continue with git.\n"
             );
-            context.shell.message(&next);
-            Ok(context.changed(arrived, exit::DONE))
+            Ok(context.done(&format!("merged {written}\n"), &next))
         }
     }
 }

@@ -171,17 +171,14 @@ fn relocated(context: &Context<'_>, root: &Root, args: &StateMoveArgs) -> Result
     let Some(place) = &args.place else {
         let (former, unmarked) = end_move(root, &unlock, &rules, &runtime)?;
         let text = format!("The move is done: {former} is not read any more.\n");
-        let arrived = context.shell.result(&text);
-        if let Some(error) = unmarked {
+        let note = unmarked.map_or_else(String::new, |error| {
             let why = with_causes(&error);
-            context.shell.message(&format!(
+            format!(
                 "note: cannot mark the state there as moved: {why}. Remove it, or a checkout with a former manifest goes on with it.\n"
-            ));
-        }
-        context.shell.message(
-            "Next: commit the manifest and its index. The state at the former place can be removed.\n",
-        );
-        return Ok(context.changed(arrived, exit::DONE));
+            )
+        });
+        let next = "Next: commit the manifest and its index. The state at the former place can be removed.\n";
+        return Ok(context.done(&text, &(note + next)));
     };
     let place = place.to_str().ok_or("is not UTF-8").and_then(Place::parse);
     let help = "Nothing was changed. Name a branch as git:REMOTE/BRANCH, or a file below this directory that ends in .json.";
@@ -200,25 +197,20 @@ fn relocated(context: &Context<'_>, root: &Root, args: &StateMoveArgs) -> Result
     let (serial, also) = relocate(root, &unlock, &rules, &runtime, &place, approve)?;
     let Some(also) = also else {
         let text = format!("Sealed the new address of {place}, serial {serial}.\n");
-        let arrived = context.shell.result(&text);
-        context
-            .shell
-            .message("Next: commit the manifest and its index.\n");
-        return Ok(context.changed(arrived, exit::DONE));
+        return Ok(context.done(&text, "Next: commit the manifest and its index.\n"));
     };
     let text = format!("Moved the state to {place}, serial {serial}.\n");
-    let arrived = context.shell.result(&text);
     let also = also.iter().map(|file| format!(", {}", file.display()));
     let also: String = also.collect();
     let last = match place {
         Place::Git(_) => "Never give the key to pipelines of a branch that has a state.\n",
         Place::File(_) => "",
     };
-    context.shell.message(&format!(
+    let next = format!(
         "Next: commit drspass.yaml, the manifest, its index{also}. Until others have them, they \
          use the former place, and drspass reads both. When all have them:\n  drspass state move --done\n{last}"
-    ));
-    Ok(context.changed(arrived, exit::DONE))
+    );
+    Ok(context.done(&text, &next))
 }
 
 pub fn changed_text(changed: &LedgerChange) -> String {
@@ -279,7 +271,6 @@ pub fn release(context: &Context<'_>, args: &LockReleaseArgs) -> Result<u8, OpEr
         "The lock is free. The state has serial {}.\n",
         changed.serial
     );
-    let arrived = context.shell.result(&text);
     let unknown = match changed.entries.len() {
         0 => "the run left no entry with an unknown outcome".to_owned(),
         count => format!(
@@ -289,8 +280,7 @@ pub fn release(context: &Context<'_>, args: &LockReleaseArgs) -> Result<u8, OpEr
         ),
     };
     let next = format!("Next: 'drspass plan', then 'drspass apply'; {unknown}.\n");
-    context.shell.message(&next);
-    Ok(context.changed(arrived, exit::DONE))
+    Ok(context.done(&text, &next))
 }
 
 pub fn lock(context: &Context<'_>, args: &LockShowArgs) -> Result<u8, OpError> {

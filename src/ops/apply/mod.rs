@@ -21,7 +21,7 @@ use jiff::Timestamp;
 
 use super::compare::{self, Addresses, Comparison};
 use super::error::{ErrorClass, Failure};
-use super::online::{Online, Preflight};
+use super::online::{Online, Preflight, Waiter};
 use super::plan::ToApply;
 use super::root::{Opened, Root, Unlock, UserRules};
 use super::{OpError, Runtime};
@@ -31,7 +31,7 @@ use crate::core::job::EntryKey;
 use crate::core::manifest::Manifest;
 use crate::core::plan::{Action, Exceeded, Plan};
 use crate::core::problem::Problem;
-use crate::core::report::{ApplyReport, PlanNote, PlanReport, Signal};
+use crate::core::report::{ApplyReport, PlanNote, PlanReport};
 use crate::core::state::{FieldPrints, Lineage, RunId, State};
 use crate::core::status::UnknownStates;
 use crate::store::LockInfo;
@@ -81,14 +81,11 @@ pub struct ApplyContext<'a> {
 #[derive(Clone, Debug)]
 pub enum ApplyEvent {
     /// An older manifest without changes is recorded as the one applied last.
-    WentBack {
-        revision: u64,
-    },
+    WentBack { revision: u64 },
     /// Nothing was sent, but the state had something that was not written.
-    WroteState {
-        serial: u64,
-    },
-    Stopping(Signal),
+    WroteState { serial: u64 },
+    /// A signal arrived.
+    Stopping,
     Retrying {
         jobs: Vec<String>,
         /// Whether one of each credential comes first.
@@ -96,10 +93,7 @@ pub enum ApplyEvent {
         at_most: Duration,
     },
     /// Another run holds the state.
-    WaitingFor {
-        holder: String,
-        at_most: Duration,
-    },
+    WaitingFor { holder: String, at_most: Duration },
     /// The lock of a run that has shown nothing for a whole lease.
     TookOver(String),
 }
@@ -162,33 +156,21 @@ pub fn apply(
         (context.show)(&planned);
         return Err(limit_error(&exceeded));
     }
+    let key_changed = known.key_changed;
+    let is_rollback = known.rollback.is_some();
     // Without a need for approval, no login is needed either.
     let needs_login = plan.has_changes() || options.retry_jobs.is_some();
     let client = needs_login.then(|| (context.connect)(&opened));
     let mut client = client.transpose()?.map(|it| it.guarding(&opened.manifest));
-    let key_changed = known.key_changed;
-    let is_rollback = known.rollback.is_some();
     let mut state = starting_state(known, options, context);
-    let hang_up = context.runtime.hang_up;
-    let are_named = options.retry_jobs.is_some_and(|retry| retry.are_named);
-    // After a wait, signals have lost their own effect.
-    if waiter.is_some() && client.is_none() {
-        (context.end_on_signal)();
-    }
-    let early = client.take_if(|_| are_named || waiter.is_some());
-    let early = early.map(|client| Online::with(client, waiter, hang_up));
-    let mut online = early.transpose()?;
-    let due = online
-        .as_mut()
-        .filter(|_| are_named)
-        .map(|online| due_now(online, (root, &opened), (plan, &state), options));
-    let due = due.transpose()?.flatten();
-    let approved = approve(&planned, &opened.warnings, due.as_deref());
-    if let Some(online) = &mut online {
-        // A signal at the question has lost its own effect.
-        online.ask(|_| tokio::task::yield_now())?;
-    }
-    approved?;
+    let (online, due) = ask(
+        (root, &opened),
+        (&planned, &state),
+        options,
+        context,
+        (&mut client, waiter),
+        approve,
+    )?;
     if (is_rollback || is_unsaved) && !plan.has_changes() {
         // Nothing is sent, but this manifest is now the one applied last, its key that of the state,
         // or the answers and the lock of a run that was lost are settled.
@@ -199,7 +181,7 @@ pub fn apply(
     }
     let mut online = match (online, client) {
         (Some(online), _) => online,
-        (None, Some(client)) => Online::new(client, hang_up)?,
+        (None, Some(client)) => Online::new(client, context.runtime.hang_up)?,
         (None, None) => return Ok((planned, None)),
     };
     let preflight = prepare(&mut online, (plan, &opened.manifest), options)?;
@@ -222,6 +204,38 @@ pub fn apply(
     // A name that is still being looked up is not worth waiting for.
     online.leave();
     Ok((planned, Some(report)))
+}
+
+/// Has the plan approved. It connects before only to name the jobs to retry, which it returns, or
+/// after a wait; otherwise it leaves the client.
+fn ask(
+    root: (&Root, &Opened),
+    (planned, state): (&PlanReport, &State),
+    options: &ApplyOptions,
+    context: &ApplyContext<'_>,
+    (client, waiter): (&mut Option<Client>, Option<Waiter>),
+    approve: ApproveApply<'_>,
+) -> Result<(Option<Online>, Option<Vec<String>>), OpError> {
+    let are_named = options.retry_jobs.is_some_and(|retry| retry.are_named);
+    // After a wait, signals have lost their own effect.
+    if waiter.is_some() && client.is_none() {
+        (context.end_on_signal)();
+    }
+    let early = client.take_if(|_| are_named || waiter.is_some());
+    let early = early.map(|client| Online::with(client, waiter, context.runtime.hang_up));
+    let mut online = early.transpose()?;
+    let due = online
+        .as_mut()
+        .filter(|_| are_named)
+        .map(|online| due_now(online, root, (&planned.plan, state), options));
+    let due = due.transpose()?.flatten();
+    let approved = approve(planned, &root.1.warnings, due.as_deref());
+    if let Some(online) = &mut online {
+        // A signal at the question has lost its own effect.
+        online.ask(|_| tokio::task::yield_now())?;
+    }
+    approved?;
+    Ok((online, due))
 }
 
 /// Refuses a state that is newer than the manifest or was made with another key, unless

@@ -52,22 +52,7 @@ impl Run<'_> {
         let batch_size = self.root.config.apply.batch_size;
         let requests = Requests::of(self.sent(), &self.opened.manifest, batch_size);
         if requests.is_empty() {
-            let sent = SendReport {
-                stopped: Some(NotSent::OthersBlocked),
-                ..SendReport::default()
-            };
-            let version = match self.is_unsaved {
-                true => {
-                    state.holder = None;
-                    self.root
-                        .store
-                        .commit(guard, self.keys, &mut state, &version)?
-                }
-                false => version,
-            };
-            let mut report = self.report(sent, StateSaved::InState);
-            online.add_notes(&mut report.findings);
-            return Ok((report, Some((state, version))));
+            return self.send_nothing(guard, online, state, version);
         }
         let now = context.runtime.now;
         let (recorder, hand_over, mut journal) = Recorder::start().map_err(OpError::runtime)?;
@@ -118,16 +103,33 @@ impl Run<'_> {
             let has_journal = journal_error.is_none() && self.root.store.has_journal();
             let to = (&kept.version, context.elsewhere.as_path());
             let (saved, state) = self.save(guard, state, to, sent_keys, has_journal);
-            let mut report = self.report(sent, saved);
-            online.add_notes(&mut report.findings);
+            let mut report = self.report(online, sent, saved);
             report.findings.extend(kept.notes);
-            if let Some(error) = journal_error {
-                report
-                    .findings
-                    .push(format!("the journal could not be written: {error}"));
-            }
+            let unwritten = |error| format!("the journal could not be written: {error}");
+            report.findings.extend(journal_error.map(unwritten));
             Ok((report, state))
         })
+    }
+
+    /// Reports that every entry is skipped, and writes a state that is not written yet.
+    fn send_nothing(
+        &self,
+        guard: &LockGuard,
+        online: &Online,
+        mut state: State,
+        mut version: StateVersion,
+    ) -> Result<(ApplyReport, SavedState), OpError> {
+        if self.is_unsaved {
+            state.holder = None;
+            let store = &self.root.store;
+            version = store.commit(guard, self.keys, &mut state, &version)?;
+        }
+        let sent = SendReport {
+            stopped: Some(NotSent::OthersBlocked),
+            ..SendReport::default()
+        };
+        let report = self.report(online, sent, StateSaved::InState);
+        Ok((report, Some((state, version))))
     }
 
     /// Begins the journal and marks the entries to be sent. Returns what the marks replaced, too.
@@ -262,10 +264,8 @@ impl Run<'_> {
             sent.all(|key| state.entries.get(key).is_some_and(|it| is_ours(it, key)))
         };
         if matches!(error, StoreError::Changed { .. }) {
-            let found = match is_on_branch && has_journal {
-                true => store.read_alone(self.keys).ok(),
-                false => None,
-            };
+            let has_own = is_on_branch && has_journal;
+            let found = has_own.then(|| store.read_alone(self.keys).ok()).flatten();
             let found = found.as_ref().and_then(|found| found.known.state());
             return match found.is_some_and(is_marked) {
                 true => RecoveryUse::InAnotherClone,
@@ -279,7 +279,7 @@ impl Run<'_> {
         }
     }
 
-    fn report(&self, mut sent: SendReport, saved: StateSaved) -> ApplyReport {
+    fn report(&self, online: &Online, mut sent: SendReport, saved: StateSaved) -> ApplyReport {
         let unsent = sent.stopped.take().unwrap_or(NotSent::Interrupted);
         let mut entries = Vec::new();
         for entry in &self.plan.entries {
@@ -304,10 +304,12 @@ impl Run<'_> {
             };
             entries.push((entry.label.clone(), outcome));
         }
+        let mut findings = [self.preflight.warnings.clone(), sent.findings].concat();
+        online.add_notes(&mut findings);
         ApplyReport {
             entries,
             requests: sent.requests,
-            findings: [self.preflight.warnings.clone(), sent.findings].concat(),
+            findings,
             saved,
             interrupted: sent.interrupted,
             ..ApplyReport::default()

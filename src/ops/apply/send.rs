@@ -178,7 +178,7 @@ impl Flight<'_> {
                         keeper.checkpoint();
                     }
                     self.sent.interrupted.get_or_insert(signal);
-                    progress(ApplyEvent::Stopping(signal));
+                    progress(ApplyEvent::Stopping);
                 }
                 () = until(deadline) => {
                     self.abandon();

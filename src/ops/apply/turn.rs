@@ -27,8 +27,8 @@ pub fn holder_of(snapshot: &StateSnapshot) -> Option<&Holder> {
     snapshot.known.state()?.holder.as_deref()
 }
 
-/// Returns the run that may still be sending. It is none of this clone: the lock of the clone is
-/// ours, so such a run has ended.
+/// Returns the run that may still be sending. A run of this clone has ended, as the lock of the
+/// clone is ours.
 fn other_holder<'a>(
     root: &'a Root,
     snapshot: &'a StateSnapshot,
@@ -45,8 +45,8 @@ pub fn check_free(root: &Root, snapshot: &StateSnapshot) -> Result<(), OpError> 
     }
 }
 
-/// Refuses a state that another run held less than a lease ago, by its own stamp: one that this
-/// manifest's key does not prove, so that it cannot be waited for.
+/// Refuses a state that another run held less than a lease ago, by its own stamp. For states that
+/// this manifest's key does not prove, for which no run can wait.
 pub fn check_recent(root: &Root, state: Option<&State>, now: Timestamp) -> Result<(), OpError> {
     let holder = state.and_then(|state| state.holder.as_deref());
     let branch = root.store.branch();

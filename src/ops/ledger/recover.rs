@@ -8,7 +8,7 @@ use crate::core::job::EntryKey;
 use crate::core::state::{RunId, State};
 use crate::ops::OpError;
 use crate::ops::error::Failure;
-use crate::ops::relocate::check_left;
+use crate::ops::relocate::check_moved;
 use crate::store::{Recovery, Store, StoreError};
 use crate::sys::files;
 
@@ -32,7 +32,7 @@ impl LockedLedger<'_> {
         if store.branch().is_some() {
             let snapshot = store.read_alone(&self.keys)?;
             if let Some(state) = snapshot.known.state() {
-                check_left(state, &self.opened.sealed)?;
+                check_moved(state, &self.opened.sealed)?;
             }
             // The state that is replaced is the one that no other run holds.
             store.ask_briefly(true);
@@ -98,13 +98,9 @@ impl LockedLedger<'_> {
             known.cloned().collect()
         };
         let run = RunId::new((self.runtime.unique)());
+        let known = &recovery.state.entries;
         for key in &entries {
-            let tried = recovery
-                .state
-                .entries
-                .get(key)
-                .or_else(|| state.entries.get(key))
-                .cloned();
+            let tried = known.get(key).or_else(|| state.entries.get(key)).cloned();
             if let Some(tried) = tried {
                 state.doubt(key, &tried, self.now, &run);
             }

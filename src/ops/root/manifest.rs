@@ -211,23 +211,14 @@ impl Root {
 
     /// Opens the manifest, with every check that needs neither state nor network.
     pub fn open(&self, unlock: &Unlock<'_>, rules: &UserRules) -> Result<Opened, OpError> {
-        let (mut opened, _) = self.open_file(self.manifest_bytes()?, unlock, rules)?;
+        let (mut opened, _) = self.open_at(None, self.manifest_bytes()?, unlock, rules)?;
         let index = self.warn_of_index(&opened.sealed, &opened.digest);
         opened.warnings.extend(index);
         Ok(opened)
     }
 
-    /// Like [`Root::open`], for a file that was read already; returns its plain text as well.
-    pub fn open_file(
-        &self,
-        file: impl AsRef<[u8]>,
-        unlock: &Unlock<'_>,
-        rules: &UserRules,
-    ) -> Result<(Opened, Zeroizing<Vec<u8>>), OpError> {
-        self.open_at(None, file, unlock, rules)
-    }
-
-    /// Opens it as if it were sealed for `place`.
+    /// Like [`Root::open`], for a file that was read already, and as if it were sealed for `place`
+    /// if one is given; returns its plain text as well.
     pub fn open_at(
         &self,
         place: Option<SealedPlace>,
