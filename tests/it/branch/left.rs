@@ -312,12 +312,13 @@ fn what_a_killed_run_left_for_git_goes_with_the_next_one_and_nothing_else() {
         (Stands::There, 1),
         "the first one is gone"
     );
-    let of_others = |name: &str| temporary.path().join(format!("drspass-branch-{name}"));
-    let used = "a".repeat(16);
+    // As long as a run's own, but for one, so that each case is kept for its own reason.
+    let of_others = |name: &str| temporary.path().join(format!("drspass-branch-{name:x<16}"));
+    let (used, longer) = ("a".repeat(16), "a".repeat(17));
     for (name, mode) in [
         ("open", 0o755),
         ("with-dash", 0o700),
-        ("work", 0o700),
+        (&longer, 0o700),
         (&used, 0o700),
     ] {
         fs::create_dir(of_others(name)).unwrap();
