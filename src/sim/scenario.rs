@@ -144,6 +144,6 @@ fn describe(error: &serde_yaml::Error) -> String {
         Error::InvalidScalar { ty, .. } => format!("expected {ty}"),
         Error::MultipleDocuments { .. } => "a second YAML document begins".to_owned(),
         Error::DuplicateMappingKey { .. } => "this key is a repetition".to_owned(),
-        _ => "this cannot be read here".to_owned(),
+        _ => "the YAML is invalid".to_owned(),
     }
 }

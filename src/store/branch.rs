@@ -210,7 +210,10 @@ impl Branch {
             return Ok(tip.state.clone());
         }
         if session.is_brief && session.has_failed {
-            let message = format!("{} was not reached before", self.place);
+            let message = format!(
+                "cannot read {}: the first attempt of this run failed",
+                self.place
+            );
             return Err(Failure::new("drspass::place::fetch", message, "Nothing was sent.").into());
         }
         self.announce("reading the state");

@@ -250,8 +250,8 @@ impl<'a> JobLine<'a> {
                 line('=', "runs", known(status), words)
             }
             RetryJobsResult::Failed(status) => {
-                let settle = "Its password may be wrong. Do not retry before that is settled: it can \
-                              lock the account.";
+                let settle = "Its password may be wrong. Check it before you retry: another wrong \
+                              login can lock the account.";
                 advice = Some(settle.to_owned());
                 let words = format!("retried, failed again: {status}");
                 line('!', "failed", known(status), words)

@@ -42,14 +42,14 @@ pub enum StateCommand {
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("how").required(true).args(["place", "done"]))]
 pub struct StateMoveArgs {
-    /// New place: a file, or git:REMOTE/BRANCH. The branch must never be one that may use
-    /// the key
+    /// New place: a file, or git:REMOTE/BRANCH. Never a branch whose pipelines can use the
+    /// key
     #[arg(value_name = "PLACE")]
     pub place: Option<PathBuf>,
-    /// End a move: the former place is not in use any more
+    /// End a move, once everyone has the new manifest
     #[arg(long, conflicts_with = "yes")]
     pub done: bool,
-    /// Do not ask whether a repository that no remote leads to has this new address
+    /// Do not ask whether the sealed repository has a new address
     #[arg(long)]
     pub yes: bool,
 }
@@ -115,7 +115,7 @@ pub struct LockReleaseArgs {
     /// The run, as 'lock show' names it; it must have ended
     #[arg(value_name = "ID")]
     pub id: String,
-    /// Do not ask for approval; without a terminal, nothing is asked
+    /// Do not ask for approval; drspass asks on a terminal only
     #[arg(long)]
     pub yes: bool,
 }
@@ -153,7 +153,7 @@ pub fn run(context: &Context<'_>, command: StateCommand) -> Result<u8, OpError> 
             }
             context.shell.message(&named(labels));
             let entries = text::counted(labels.len(), "entry", "entries");
-            let question = format!("Declare that DRS has the manifest's values of {entries}?");
+            let question = format!("Declare that DRS has the manifest's passwords for {entries}?");
             prompt::ask(&question, "Nothing was changed.")
         })?,
         StateCommand::Distrust(args) => {
@@ -189,7 +189,7 @@ fn relocated(context: &Context<'_>, root: &Root, args: &StateMoveArgs) -> Result
         }
         context.shell.message(&format!(
             "The manifest is sealed for the state at\n  {from}\nNo remote of this clone leads \
-             there; drspass.yaml names\n  {to}\nIn a fork, two runs could send side by side.\n"
+             there; drspass.yaml names\n  {to}\nIn a fork, two runs could send at the same time.\n"
         ));
         let question = "Is that the same repository, with a new address?";
         prompt::ask(question, "Nothing was changed.")

@@ -132,7 +132,7 @@ pub fn held(root: &Root, holder: &Holder) -> OpError {
         "drspass::lock::held",
         format!("the state at {} is held by {holder}", root.store.path().display()),
         format!(
-            "Nothing was sent or changed. Wait until that run has ended, as 'drspass apply --lock-timeout 10m' does. If it was lost, {}. In the clone that it ran in, 'drspass apply' needs neither.",
+            "Nothing was sent or changed. Run the same command again when that run has ended. If it was lost, {}. In the clone that it ran in, 'drspass apply' needs neither.",
             take_over(holder)
         ),
     )

@@ -320,7 +320,7 @@ impl Root {
                             "",
                             None,
                             what,
-                            "The manifest still admits an older state. The next command that changes it asks again.",
+                            "Until it is read, the manifest also accepts states that are older than that one. The next command that writes the manifest reads it again.",
                         )
                     }),
                     ..unknown
@@ -358,7 +358,7 @@ impl Root {
                     "drspass::sealed::other_key_beside",
                     other_key(&claimed.key_id, &manifest),
                     format!(
-                        "Nothing was written. {first}The author of this manifest may have chosen who can read the next one. Check who changed it; if its key was replaced on purpose, pass the manifest's key with --expect-key-id."
+                        "Nothing was written. {first}The author of this manifest may have chosen who can read the next one. Check who changed it; if its key was replaced on purpose, run the same command again with --expect-key-id {manifest}."
                     ),
                 )
                 .into())
