@@ -10,6 +10,7 @@ pub mod login;
 mod outputs;
 mod progress;
 mod prompt;
+mod proposed;
 mod shell;
 mod usage;
 
@@ -53,7 +54,7 @@ where
     };
     let mut shell = Shell::new(&cli.global, env, &command);
     if matches!(cli.command, cmd::Command::Init(_)) {
-        shell.forget_state();
+        shell.proposed.forget_state();
     }
     start_log(cli.global.verbose);
     progress::IS_DUMB.store(env.is_dumb(), Ordering::Relaxed);

@@ -7,7 +7,6 @@ use std::borrow::Cow;
 use std::error::Error as _;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _, Write as _};
-use std::path::Path;
 
 use clap::Command;
 use miette::{Diagnostic, Severity};
@@ -16,6 +15,7 @@ use rustix::termios::Winsize;
 use super::args::{ColorWhen, GlobalOptions};
 use super::env::Env;
 use super::progress;
+use super::proposed::Proposed;
 use crate::age_file::AgeError;
 use crate::core::problem::Problem;
 use crate::core::redact::for_log;
@@ -32,9 +32,6 @@ const MAX_COLUMNS: usize = 100;
 const USUAL_ROWS: usize = 24;
 const USUAL_COLUMNS: usize = 80;
 
-/// Commands that work on no directory.
-const WITHOUT_DIRECTORY: [&str; 6] = ["completions", "demo", "help", "man", "schema", "sim"];
-
 #[derive(Clone, Debug)]
 pub struct Shell {
     pub result: Colour,
@@ -44,11 +41,7 @@ pub struct Shell {
     draws: bool,
     result_columns: Option<usize>,
     columns: Option<usize>,
-    /// The options that a proposed command repeats, with a space after each: of the directory, and
-    /// of the state.
-    repeated: [String; 2],
-    /// The commands that take these options; empty if this run was given none.
-    commands: Vec<String>,
+    pub proposed: Proposed,
 }
 
 impl Shell {
@@ -67,28 +60,6 @@ impl Shell {
             let columns = usize::from(size?.ws_col);
             (columns > 0).then_some(columns.min(MAX_COLUMNS))
         };
-        let named = [("-C", &options.directory), ("--state", &options.state)];
-        let repeated = named.map(|(option, path)| {
-            let given = path.as_deref();
-            given.map_or_else(String::new, |path| {
-                // A name with a dash would be read as an option.
-                let dash = path.to_string_lossy().starts_with('-');
-                let path = if dash {
-                    &Path::new(".").join(path)
-                } else {
-                    path
-                };
-                format!("{option} {} ", quoted(path))
-            })
-        });
-        let commands = match repeated.concat().is_empty() {
-            true => Vec::new(),
-            false => command
-                .get_subcommands()
-                .map(|it| it.get_name().to_owned())
-                .filter(|name| !WITHOUT_DIRECTORY.contains(&&**name))
-                .collect(),
-        };
         let is_screen = io::stderr().is_terminal() && !env.is_dumb();
         Self {
             result: colour(io::stdout().is_terminal()),
@@ -100,19 +71,8 @@ impl Shell {
             draws: is_screen && env.var("CI").is_none(),
             result_columns: columns(out),
             columns: columns(err),
-            repeated,
-            commands,
+            proposed: Proposed::new(options, command),
         }
-    }
-
-    /// Returns a git command to propose, for the directory of this run.
-    pub fn git_command(&self, words: &str) -> String {
-        format!("git {}{words}", self.repeated[0])
-    }
-
-    /// Proposes commands without the state that this one was given.
-    pub fn forget_state(&mut self) {
-        self.repeated[1].clear();
     }
 
     /// Writes a result for people, and returns as [`Shell::document`].
@@ -194,49 +154,12 @@ impl Shell {
     }
 
     fn fitted<'t>(&self, text: &'t str, colour: Colour, columns: Option<usize>) -> Cow<'t, str> {
-        let mut clean = for_log(text, colour == Colour::On);
-        if let Some(complete) = self.complete(&clean) {
-            clean = Cow::Owned(complete);
-        }
-        match columns {
-            Some(columns) => Cow::Owned(text::wrapped(&clean, columns)),
-            None => clean,
-        }
+        let clean = for_log(text, colour == Colour::On);
+        self.proposed.complete(clean, |text| match columns {
+            Some(columns) => Cow::Owned(text::wrapped(&text, columns)),
+            None => text,
+        })
     }
-
-    /// Adds the directory and the state of this run to each command that a text proposes, so that
-    /// it works where it is pasted.
-    fn complete(&self, text: &str) -> Option<String> {
-        const NAME: &str = "drspass ";
-        if self.commands.is_empty() || !text.contains(NAME) {
-            return None;
-        }
-        let both = self.repeated.concat();
-        let mut parts = text.split(NAME);
-        let mut out = parts.next()?.to_owned();
-        for words in parts {
-            let name = words.split(|c: char| !c.is_ascii_lowercase()).next()?;
-            let options = match self.commands.iter().any(|it| it == name) {
-                true if words.starts_with("state move") => &self.repeated[0],
-                true => &both,
-                false => "",
-            };
-            // A command that contains quotes gets none around it.
-            match words.split_once('\'') {
-                Some((command, rest)) if options.contains('\'') && out.ends_with('\'') => {
-                    out.pop();
-                    out.extend([NAME, options, command, rest]);
-                }
-                _ => out.extend([NAME, options, words]),
-            }
-        }
-        Some(out)
-    }
-}
-
-/// Returns a path as a shell reads it.
-pub fn quoted(path: &Path) -> String {
-    shell_words::quote(&path.display().to_string()).into_owned()
 }
 
 pub struct Log;

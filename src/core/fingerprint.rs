@@ -53,7 +53,7 @@ pub fn digest<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Strin
     checked(deserializer, is_digest)
 }
 
-fn checked<'de, D: serde::Deserializer<'de>>(
+pub fn checked<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
     is_fit: fn(&str) -> bool,
 ) -> Result<String, D::Error> {

@@ -5,7 +5,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::fingerprint::{digest, is_digest, printable};
+use super::fingerprint::{checked, digest, is_digest, printable};
 use super::mac::hex;
 use super::redact::ForeignText;
 
@@ -44,10 +44,19 @@ impl ManifestDigest {
     }
 }
 
-/// The name of one run; it begins with that of a saved plan, if one is applied.
+/// The name of one run; it begins with that of a saved plan, if one is applied. Commands that people
+/// paste contain it, so it has letters, digits, dashes and dots alone.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct RunId(#[serde(deserialize_with = "printable")] Box<str>);
+pub struct RunId(#[serde(deserialize_with = "run_id")] Box<str>);
+
+fn run_id<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Box<str>, D::Error> {
+    checked(deserializer, |text| {
+        let is_fit = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.');
+        !text.is_empty() && !text.starts_with('-') && text.chars().all(is_fit)
+    })
+    .map(Into::into)
+}
 
 impl RunId {
     pub fn new(unique: String) -> Self {

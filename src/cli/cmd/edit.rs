@@ -15,6 +15,7 @@ use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::progress;
 use crate::cli::prompt;
+use crate::cli::proposed::quoted;
 use crate::core::failure::{ErrorClass, Failure};
 use crate::core::problem::{Severity, counted};
 use crate::core::report::Signal;
@@ -260,12 +261,12 @@ fn keep(root: &Root, ready: &SealedRewrite<'_>, places: &Places, error: OpError)
     };
     let failure = match kept {
         Ok(path) => {
-            let path = path.display();
+            let (path, shown) = (quoted(&path), path.display());
             Failure::new(
                 "drspass::edit::kept",
                 "cannot save the edited text as the manifest",
                 format!(
-                    "The edited text is in {path}, encrypted. Run 'drspass decrypt {path}' to see it, repeat its changes with 'drspass edit', then remove it."
+                    "The edited text is in {shown}, encrypted. Repeat its changes with 'drspass edit', then remove it. To see it, run: drspass decrypt {path}"
                 ),
             )
         }

@@ -14,7 +14,7 @@ use crate::age_file::{self, Identities};
 use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::login::{self, LoginFlags};
-use crate::cli::shell::quoted;
+use crate::cli::proposed::quoted;
 use crate::core::config::{self, TargetConfig, bare_endpoint};
 use crate::core::failure::{Failure, with_causes};
 use crate::core::fingerprint::{FingerprintKey, Scope};

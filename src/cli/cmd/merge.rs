@@ -9,7 +9,7 @@ use crate::cli::context::Context;
 use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::prompt;
-use crate::cli::shell::quoted;
+use crate::cli::proposed::quoted;
 use crate::core::merge::{FLAGS, MergeLine, Verdict};
 use crate::core::problem::Problem;
 use crate::ops::OpError;
@@ -73,6 +73,7 @@ pub fn run(context: &Context<'_>, args: &MergeArgs) -> Result<u8, OpError> {
             let files: Vec<String> = files.into_iter().flatten().map(quoted).collect();
             let add = context
                 .shell
+                .proposed
                 .git_command(&format!("add {}", files.join(" ")));
             let next = format!(
                 "Next: {add}\nIf drspass.yaml has a conflict too, resolve it by hand. Then continue with git.\n"

@@ -12,7 +12,7 @@ use crate::cli::env;
 use crate::cli::exit;
 use crate::cli::login::{self, LoginFlags};
 use crate::cli::outputs::{OutputOptions, Outputs, random_word};
-use crate::cli::shell::quoted;
+use crate::cli::proposed::quoted;
 use crate::core::report::PlanReport;
 use crate::core::status::UnknownStates;
 use crate::ops::OpError;

@@ -361,3 +361,20 @@ fn nothing_that_a_commit_or_a_hook_brings_along_is_used() {
     assert!(there == snapshot(elsewhere.path()));
     assert_eq!(lab.tip(), tip);
 }
+
+#[test]
+fn a_forged_run_is_no_part_of_a_proposed_command() {
+    let lab = applied();
+    for id in ["0a1b;touch${IFS}pwned;#", "--yes", ""] {
+        let mut state = lab.state();
+        let at = "2026-11-29T14:03:22Z";
+        state["body"]["holder"] = serde_json::json!({
+            "id": id, "host": "host", "command": "apply", "since": at, "renewed": at,
+        });
+        push_state(&lab, &state.to_string());
+        for args in [&["lock", "show"][..], &["state", "list"]] {
+            let run = lab.run(args).exits(1);
+            assert!(!run.all().contains("lock release"), "{}", run.all());
+        }
+    }
+}

@@ -52,7 +52,7 @@ fn an_init_whose_first_push_has_no_answer_is_to_be_run_again() {
     unanswered(&served, served.init_command())
         .exits(1)
         .says("cannot find out whether git:origin")
-        .says("Nothing was sent. Run the same command again, 'drspass init' without a target; if");
+        .says("Nothing was sent. Run the same command again, 'drspass -i key.txt init' without a target;");
     lab.write("go", "");
     wait_until("the state", || {
         !lab.in_origin(&["branch", "--list", NAME]).is_empty()

@@ -60,6 +60,11 @@ fn a_proposed_command_works_on_the_directory_and_the_state_of_the_command_before
         fs::remove_file(lab.path("my prod/my plan.json")).unwrap();
     }
     let (endpoint, auth_url) = lab.addresses();
+    let mut with_key = lab.command(&["-C", "my prod", "-i", "../key.txt", "set", &address]);
+    with_key.arg("--generate").env_remove("DRSPASS_IDENTITY");
+    let shown = format!("drspass -C 'my prod' -i ../key.txt {shown}");
+    lab.run_command(with_key).exits(0).says(&shown);
+    pasted(&lab, &format!("unset DRSPASS_IDENTITY; {shown}")).exits(0);
     fs::create_dir(lab.path("new")).unwrap();
     lab.run_command(there(&["-C", "new", "plan"]))
         .exits(1)
