@@ -23,17 +23,11 @@ fn no_place(what: impl Into<Words>, help: impl Into<Words>) -> Problem {
 }
 
 /// Names what was probably meant, before other help.
-fn helped<'a>(
-    known: impl Iterator<Item = &'a Box<str>>,
-    unknown: &str,
-    address: impl FnOnce(&str) -> String,
-    help: &str,
-) -> String {
-    let meant = nearest(known.map(|name| &**name), unknown);
-    meant.map_or_else(
-        || help.to_owned(),
-        |name| format!("Did you mean {}? {help}", address(name)),
-    )
+fn helped(meant: Option<String>, help: &str) -> String {
+    match meant {
+        Some(meant) => format!("Did you mean {meant}? {help}"),
+        None => help.to_owned(),
+    }
 }
 
 /// The problem of an endpoint without a password, which cannot have anything else.
@@ -165,12 +159,8 @@ impl ManifestText<'_> {
         let place = ValuePlace::Credential(name.into());
         if taken == Taken::Listed && self.value(&place).is_none() {
             let help = "Check the name. To add a credential, use --add with set or import.";
-            let help = helped(
-                self.credentials.keys(),
-                name,
-                |name| format!("@{name}"),
-                help,
-            );
+            let meant = nearest(self.credentials.keys().map(|name| &**name), name);
+            let help = helped(meant.map(|name| format!("@{name}")), help);
             return Err(no_place("the address matches no credential", help));
         }
         Ok(place)
@@ -183,16 +173,13 @@ impl ManifestText<'_> {
     }
 
     fn helped_job(&self, (name, endpoint): (&str, Option<Endpoint>), help: &str) -> String {
-        match self.credentials.get_key_value(name) {
-            Some((credential, _)) => format!("Did you mean @{credential}? {help}"),
-            None => {
-                let address = |name: &str| match endpoint {
-                    Some(endpoint) => format!("{name}/{endpoint}"),
-                    None => name.to_owned(),
-                };
-                helped(self.names.keys(), name, address, help)
-            }
-        }
+        let address = |name: &str| match endpoint {
+            Some(endpoint) => format!("{name}/{endpoint}"),
+            None => name.to_owned(),
+        };
+        let near = nearest(self.names.keys().map(|name| &**name), name).map(address);
+        let credential = || nearest(self.credentials.keys().map(|name| &**name), name);
+        helped(near.or_else(|| Some(format!("@{}", credential()?))), help)
     }
 }
 

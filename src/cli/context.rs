@@ -65,8 +65,7 @@ impl<'a> Context<'a> {
                 "" => "is empty",
                 _ => "is not 32 lower-case hexadecimal digits, or two such ids with a comma",
             };
-            let help =
-                "Copy the key id that 'drspass init' printed, or run 'drspass validate' to see it.";
+            let help = "Nothing was sent. Set it to the key id that init printed. Without it, 'drspass validate' shows the id of the present manifest.";
             let ids = text
                 .split(',')
                 .map(KeyId::parse)
@@ -191,9 +190,10 @@ impl<'a> Context<'a> {
     /// Reminds of a file that passwords were read from; a stream leaves nothing behind.
     pub fn remind_to_remove(&self, file: &Path) {
         if !is_stream(file) && self.folder.join(file).is_file() {
-            let name = file.display();
+            let path = self.folder.join(file);
             self.shell.message(&format!(
-                "Remove {name} now: it contains passwords in plain text.\n"
+                "{} contains passwords in plain text: remove it when you no longer need it.\n",
+                path.display()
             ));
         }
     }

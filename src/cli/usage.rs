@@ -47,6 +47,21 @@ const SAME: &[(&str, &str)] = &[
     ("f file stdin", "from-file"),
 ];
 
+/// Commands of other programs, and what does the same.
+const SAME_COMMANDS: &[(&str, &str)] = &[
+    ("retry resume", "apply --retry-jobs"),
+    ("rotate change update", "set, then apply"),
+    ("list ls status", "show, or state list"),
+    ("diff preview", "plan"),
+    ("push deploy sync send", "apply"),
+    ("add", "set --add"),
+    ("remove delete rm", "unset, or state rm"),
+    ("destroy forget", "state rm"),
+    ("output print read", "get, or show"),
+    ("unlock force-unlock", "lock release"),
+    ("updatekeys", "rekey"),
+];
+
 const MAX_OPTION: usize = 32;
 
 /// Returns the message for an error of the parser; `args` begin with the program's name.
@@ -61,7 +76,11 @@ pub fn explain(error: &Error, args: &[OsString]) -> String {
         (ContextKind::ValidValue, "possible values"),
         (ContextKind::ValidSubcommand, "commands"),
     ] {
-        if let Some(names) = known_words(error, kind) {
+        let same = match kind {
+            ContextKind::SuggestedSubcommand => same_command(error),
+            _ => None,
+        };
+        if let Some(names) = same.or_else(|| known_words(error, kind)) {
             text.push_str(&format!("  {label}: {names}\n"));
         }
     }
@@ -178,6 +197,14 @@ fn is_option(text: &str) -> bool {
     let dashes = text.len() - bare.len();
     let is_name = |part: &str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase());
     (1..=2).contains(&dashes) && bare.len() <= MAX_OPTION && bare.split('-').all(is_name)
+}
+
+/// Returns what does the same as a command of another program.
+fn same_command(error: &Error) -> Option<String> {
+    let word = known_words(error, ContextKind::InvalidSubcommand)?;
+    let mut same = SAME_COMMANDS.iter();
+    let (_, ours) = same.find(|(others, _)| others.split(' ').any(|other| other == word))?;
+    Some((*ours).to_owned())
 }
 
 /// Returns the arguments of the command that `args` name.

@@ -53,7 +53,7 @@ impl<'t> Address<'t> {
     }
 
     /// Returns the name of a subject that an address that matches nothing may mean.
-    pub fn suggested<'a>(&self, subject: &Subject<'a>) -> Option<&'a str> {
+    fn suggested<'a>(&self, subject: &Subject<'a>) -> Option<&'a str> {
         match (self.kind, self.endpoint) {
             (AddressKind::Credential, _) => subject.credential,
             (_, Some(endpoint)) if endpoint != subject.key.endpoint.as_str() => None,
@@ -120,7 +120,6 @@ pub fn find(
         if found.peek().is_none() {
             // It is compared with all names, which takes too long for thousands of addresses.
             let known = subjects.iter().filter(|_| missed.len() < MOST_SUGGESTED);
-            let known = known.filter_map(|subject| address.suggested(subject));
             missed.push(unmatched(option, number, text, known));
         }
         found.for_each(|at| marks[*at] = true);
@@ -175,12 +174,12 @@ pub struct Selection {
 }
 
 /// Says that the address with this number (from 1) of an option matches no entry, and suggests one
-/// of the `known` names. It repeats only an id or a misspelt endpoint: any other text may be a secret.
-pub fn unmatched<'a>(
+/// of the `known` subjects. It repeats only an id or a misspelt endpoint: any other text may be a secret.
+pub fn unmatched<'s, 'a: 's>(
     option: &str,
     number: usize,
     text: &str,
-    known: impl Iterator<Item = &'a str>,
+    known: impl Iterator<Item = &'s Subject<'a>> + Clone,
 ) -> String {
     if misspelt(text).is_some() {
         return format!("{text}: {WRONG_ENDPOINT}");
@@ -199,10 +198,14 @@ pub fn unmatched<'a>(
     let end = endpoint
         .flatten()
         .map_or_else(String::new, |it| format!("/{it}"));
-    let meant = nearest(known, address.name);
-    let meant = meant.map_or_else(String::new, |name| {
-        format!("; did you mean {mark}{name}{end}?")
-    });
+    let names = known
+        .clone()
+        .filter_map(|subject| address.suggested(subject));
+    let meant = nearest(names, address.name).map(|name| format!("{mark}{name}{end}"));
+    // The mark of a credential is easily forgotten.
+    let credentials = known.filter_map(|subject| subject.credential);
+    let meant = meant.or_else(|| Some(format!("@{}", nearest(credentials, text)?)));
+    let meant = meant.map_or_else(String::new, |meant| format!("; did you mean {meant}?"));
     format!("address {named} of {option} matches no entry{meant}")
 }
 

@@ -360,7 +360,7 @@ impl Merging<'_> {
             numbered.map(move |((text, number), used)| (flag, number, text, used))
         });
         all.filter(|(.., is_used)| !**is_used)
-            .map(|(flag, number, text, _)| unmatched(flag, number, text, std::iter::empty()))
+            .map(|(flag, number, text, _)| unmatched(flag, number, text, [].iter()))
             .collect()
     }
 

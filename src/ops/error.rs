@@ -215,7 +215,7 @@ impl OpError {
         Failure::new(
             "drspass::state::scope",
             format!("the state belongs to another target: project {project_id} at {endpoint}"),
-            "Nothing was sent or changed. Use one root directory and one state for each project; 'drspass rekey' seals the manifest for another project.",
+            "Nothing was sent or changed. Name the state of this project (drspass.yaml, --state or DRSPASS_STATE); each project needs one of its own.",
         )
         .class(ErrorClass::Sealed)
         .into()

@@ -300,7 +300,8 @@ pub fn git_files(
     ignored.extend(
         identities
             .iter()
-            .filter_map(|path| ignored_as(folder, path)),
+            .filter_map(|path| below(folder, path))
+            .map(|path| pattern(&path)),
     );
     let of = |path: &Path, more: &str| quoted(pattern(path) + more);
     let mut attributes = vec![
@@ -317,14 +318,20 @@ pub fn git_files(
         // The state's siblings begin with its name.
         attributes.push(format!("{} -text -filter", of(state, "*")));
     }
+    let mut files = vec![
+        (PathBuf::from(".gitignore"), ignored),
+        (".gitattributes".into(), attributes),
+    ];
+    for identity in identities.iter().filter(|path| is_near(folder, path)) {
+        let name = identity.file_name().map(Path::new).map(pattern);
+        let file = files::folder_of(identity).join(".gitignore");
+        files.push((file, name.into_iter().collect()));
+    }
     let mut written = Vec::new();
-    for (name, lines) in [
-        (".gitignore", &ignored[..]),
-        (".gitattributes", &attributes[..]),
-    ] {
-        let appended = append_missing(&folder.join(name), lines).map_err(OpError::write(name))?;
-        if appended {
-            written.push(name.into());
+    for (name, lines) in files {
+        let appended = append_missing(&folder.join(&name), &lines);
+        if appended.map_err(OpError::write(&name))? {
+            written.push(name);
         }
     }
     Ok(written)
@@ -356,15 +363,29 @@ fn ignored_siblings(config: &Config) -> Vec<String> {
     lines
 }
 
-/// Returns the .gitignore line of an identity file below the directory, `None` elsewhere.
-fn ignored_as(folder: &Path, identity: &Path) -> Option<String> {
-    // The file itself may be missing, but its directory exists.
-    let real = |path: &Path| files::folder_of(path).canonicalize().ok();
-    let here = real(&folder.join(CONFIG_FILE))?;
-    let full = real(&folder.join(identity))?.join(identity.file_name()?);
+/// Returns the full path of the directory of a file that may be missing.
+fn real_folder_of(path: &Path) -> Option<PathBuf> {
+    files::folder_of(path).canonicalize().ok()
+}
+
+/// Returns the path of an identity file below the directory, `None` elsewhere.
+fn below(folder: &Path, identity: &Path) -> Option<PathBuf> {
+    let here = real_folder_of(&folder.join(CONFIG_FILE))?;
+    let full = real_folder_of(&folder.join(identity))?.join(identity.file_name()?);
     let below = full.strip_prefix(here).ok()?;
     below.to_str()?;
-    Some(pattern(below))
+    Some(below.to_owned())
+}
+
+/// Returns whether an identity file is elsewhere in the work tree of the directory.
+fn is_near(folder: &Path, identity: &Path) -> bool {
+    let here = real_folder_of(&folder.join(CONFIG_FILE));
+    let its = real_folder_of(&folder.join(identity));
+    let (Some(here), Some(its)) = (here, its) else {
+        return false;
+    };
+    let top = here.ancestors().find(|above| above.join(".git").exists());
+    !its.starts_with(&here) && top.is_some_and(|top| its.starts_with(top))
 }
 
 /// Returns the git pattern of a path below the directory, anchored and escaped.

@@ -57,7 +57,7 @@ pub fn validate_encrypted(
         if before.is_none() && !check.is_required {
             return Ok(None);
         }
-        let help = "Someone who can read the manifest writes it with 'drspass index --write'; commit it with the manifest. One of 'init --no-index' has none: leave out --require-index.";
+        let help = "Someone who can read the manifest writes it with 'drspass index --write'; commit it with the manifest. A manifest made with 'init --no-index' has none: leave out --require-index.";
         return refused(vec![Problem::error("", None, "does not exist", help)]);
     };
     let head = match index::parse(&bytes) {

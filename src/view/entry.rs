@@ -206,7 +206,7 @@ impl<'a> OutcomeLine<'a> {
         let kind = match refusal.kind {
             RefusalKind::WrongPassword => " (user or password wrong)",
             RefusalKind::JobState => " (wrong job state)",
-            RefusalKind::Busy => " (busy until the time was over)",
+            RefusalKind::Busy => " (throttled or busy; gave up)",
             RefusalKind::Rejected => "",
         };
         let head = format!("{word}: {}{kind}", refusal.code);

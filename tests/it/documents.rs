@@ -443,7 +443,7 @@ fn whoever_seals_a_file_is_told_to_remove_it() {
     lab.write("plain.yaml", "version: 1\njobs: {}\n");
     lab.run(&["encrypt", "plain.yaml"])
         .exits(0)
-        .says("Remove plain.yaml now");
+        .says("plain.yaml contains passwords in plain text: remove it");
     let plain = lab.run(&["decrypt"]).exits(0).stdout;
     lab.write("passwords.yaml.age", plain);
     let run = lab.run(&["encrypt", "passwords.yaml.age"]).exits(0);

@@ -199,6 +199,7 @@ fn names_and_credentials_are_addresses() {
         ("ordrs/source", "orders/source"),
         ("Orders", "orders"),
         ("@orders_db", "@orders-db"),
+        ("orders-db", "@orders-db"),
     ] {
         let what = format!("address 1 of --only matches no entry; did you mean {meant}?");
         lab.run(&["plan", "--only", address]).exits(1).says(&what);

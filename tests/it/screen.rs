@@ -320,6 +320,10 @@ fn an_unknown_option_is_named_and_the_one_that_means_the_same_is_offered() {
         ),
         (&["plan", "--Canary-value1"], "unknown option (argument 2)"),
         (
+            &["retry"],
+            "unknown command did you mean: apply --retry-jobs",
+        ),
+        (
             &["lock", "release"],
             "missing <ID> <ID>: The run, as 'lock show' names it; it must have ended help:",
         ),

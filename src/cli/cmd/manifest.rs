@@ -15,7 +15,7 @@ use crate::cli::exit;
 use crate::cli::login;
 use crate::cli::prompt;
 use crate::cli::shell;
-use crate::core::address::{self, Address, Subject};
+use crate::core::address::{self, Subject};
 use crate::core::index;
 use crate::core::problem::Problem;
 use crate::core::report::RekeyPlan;
@@ -191,14 +191,9 @@ pub fn get(context: &Context<'_>, args: &GetArgs) -> Result<u8, OpError> {
     let opened = root.open(&context.unlock(), &context.rules())?;
     let mut passwords = address::passwords(&opened.manifest, &args.address);
     let Some(password) = passwords.next() else {
-        let is_credential = args.address.starts_with('@');
-        let address = Address::parse(&args.address);
-        let jobs = opened.manifest.assignments().iter().map(Subject::from);
-        let jobs = jobs.filter_map(|it| address.suggested(&it));
-        let credentials = opened.manifest.credentials().iter();
-        let credentials = credentials.filter(|_| is_credential).map(|it| &*it.name);
-        let known = jobs.chain(credentials);
-        let unmatched = address::unmatched("get", 1, &args.address, known);
+        let known = opened.manifest.assignments().iter().map(Subject::from);
+        let known: Vec<Subject<'_>> = known.collect();
+        let unmatched = address::unmatched("get", 1, &args.address, known.iter());
         return Err(OpError::unmatched(vec![unmatched]));
     };
     if !passwords.all(|other| Arc::ptr_eq(other, password)) {
@@ -403,9 +398,12 @@ pub fn rekey(context: &Context<'_>, args: &RekeyArgs) -> Result<u8, OpError> {
     )?;
     let arrived = context.shell.result(&recipients::rekeyed(&done));
     context.shell.message(&recipients::after_rekey(&done));
-    context
-        .shell
-        .message("Next: commit drspass.yaml and what was written, then run 'drspass apply'.\n");
+    let apply = match done.key_id {
+        Some(_) => ", then run 'drspass apply'",
+        None => "",
+    };
+    let next = format!("Next: commit drspass.yaml and what was written{apply}.\n");
+    context.shell.message(&next);
     Ok(context.changed(arrived, exit::DONE))
 }
 

@@ -398,7 +398,8 @@ impl Root {
             Some(TargetChange { field, from, to }) => Err(Failure::new(
                 "drspass::sealed::target",
                 format!("{field} of drspass.yaml is {to}, but the manifest is sealed for {from}"),
-                match field == "state" && (from.starts_with("git:") || to.starts_with("git:")) {
+                match field == "state" {
+                    true if !from.starts_with("git:") && !to.starts_with("git:") => "Nothing was sent or changed. Undo the change of drspass.yaml, then run 'drspass state move PLACE', which changes it and takes the state along.",
                     true => "Nothing was sent or changed. Undo the change of drspass.yaml, then run 'drspass state move PLACE', which changes it and takes the state along. In a fork, or behind an ssh alias, name a remote that leads to the sealed repository. If that repository has a new address, remove a remote with the old one; then 'drspass state move' with the place of drspass.yaml asks and seals it.",
                     false => "Nothing was sent or changed. Undo the change of drspass.yaml, or run 'drspass rekey', which shows the change, asks, and seals the manifest for the new target.",
                 },
@@ -436,8 +437,9 @@ impl Root {
 fn identities_of(folder: &Path, source: &IdentitySource) -> Result<Identities, OpError> {
     let mut identities = Identities::default();
     for path in files_given(source, &mut identities)? {
-        let text = files::read_limited(&folder.join(path), MAX_IDENTITY_BYTES);
-        let text = Zeroizing::new(text.map_err(OpError::read(path))?);
+        let full = folder.join(path);
+        let text = files::read_limited(&full, MAX_IDENTITY_BYTES);
+        let text = Zeroizing::new(text.map_err(OpError::read(full))?);
         let added = identities.add(&text, &path.display().to_string());
         added.map_err(OpError::Identity)?;
     }

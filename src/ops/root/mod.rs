@@ -4,6 +4,7 @@
 mod index;
 mod manifest;
 
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,7 @@ use super::OpError;
 use super::error::{ErrorClass, Failure};
 use crate::core::config::{self, Config, DEFAULT_MANIFEST, DEFAULT_STATE, Limits, index_path};
 use crate::core::fingerprint::KeyId;
+use crate::core::job::some_of;
 use crate::core::manifest::Sealed;
 use crate::core::place::Place;
 use crate::core::problem::Problem;
@@ -49,6 +51,46 @@ pub struct Root {
     access: PlaceAccess,
 }
 
+fn folders_in(folder: &Path) -> Vec<PathBuf> {
+    const MOST: usize = 1000;
+    let entries = fs::read_dir(folder).into_iter().flatten().take(MOST);
+    let paths = entries.filter_map(|entry| Some(entry.ok()?.path()));
+    let folders = paths.filter(|path| path.is_dir() && !path.is_symlink());
+    folders.collect()
+}
+
+/// Says that a directory is not a root directory, and names those near it.
+fn missing(folder: &Path) -> OpError {
+    let (path, near) = match folder.join(".").is_dir() {
+        true => (folder.join(CONFIG_FILE), folder.join(".")),
+        false => (folder.to_owned(), files::folder_of(folder).to_owned()),
+    };
+    let mut folders = folders_in(&near);
+    let below: Vec<PathBuf> = folders
+        .iter()
+        .take(20)
+        .flat_map(|it| folders_in(it))
+        .collect();
+    folders.extend(below);
+    folders.retain(|folder| folder.join(CONFIG_FILE).is_file());
+    folders.sort();
+    let names = folders
+        .iter()
+        .map(|it| it.strip_prefix(".").unwrap_or(it).display().to_string());
+    let names: Vec<String> = names.collect();
+    let help = match names.is_empty() {
+        true => {
+            "Run 'drspass init' to create it, or name another directory with -C DIR.".to_owned()
+        }
+        false => format!(
+            "Name an environment's directory with -C DIR: {}.",
+            some_of(&names, 5)
+        ),
+    };
+    let what = format!("{} does not exist", path.display());
+    Failure::new("drspass::root::missing", what, help).into()
+}
+
 impl Root {
     pub fn locate(
         folder: &Path,
@@ -59,12 +101,7 @@ impl Root {
         let bytes = match files::read_unlinked_limited(&path, MAX_CONFIG_BYTES) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(Failure::new(
-                    "drspass::root::missing",
-                    format!("{} does not exist", path.display()),
-                    "Run 'drspass init' to create it, or name another directory with -C DIR.",
-                )
-                .into());
+                return Err(missing(folder));
             }
             Err(source) => {
                 return Err(OpError::read(CONFIG_FILE)(source));
@@ -169,9 +206,9 @@ impl Root {
 
     /// Reads a file that the user named, which may be a pipe.
     pub fn read_named(&self, path: &Path, limit: usize) -> Result<Zeroizing<Vec<u8>>, OpError> {
-        files::read_limited(&self.resolve(path), limit as u64)
-            .map(Zeroizing::new)
-            .map_err(OpError::read(path))
+        let path = self.resolve(path);
+        let bytes = files::read_limited(&path, limit as u64).map(Zeroizing::new);
+        bytes.map_err(OpError::read(path))
     }
 
     pub fn manifest_bytes(&self) -> Result<Vec<u8>, OpError> {

@@ -172,3 +172,36 @@ fn what_a_killed_write_leaves_is_kept_out_of_git() {
     lab.write("plan.json", "");
     assert_eq!(git(&lab, &["status", "--short"]).exits(0).stdout, "");
 }
+
+#[test]
+fn a_key_elsewhere_in_the_work_tree_is_kept_out_of_git_too() {
+    let lab = Lab::new();
+    let repository = lab.path("repository");
+    fs::create_dir_all(repository.join("envs/prod")).unwrap();
+    git(&lab, &["init", "--quiet", "repository"]).exits(0);
+    let (endpoint, auth_url) = lab.addresses();
+    let place = [
+        "-C",
+        "repository/envs/prod",
+        "init",
+        "-i",
+        "../../key one.txt",
+    ];
+    let target = [
+        "--project-id",
+        lab.sim.project_id(),
+        "--endpoint",
+        &endpoint,
+        "--auth-url",
+        &auth_url,
+    ];
+    let mut init = lab.command(&[&place[..], &target].concat());
+    init.env_remove("DRSPASS_IDENTITY");
+    lab.run_command(init)
+        .exits(0)
+        .says("wrote ../../.gitignore");
+    git(&lab, &["-C", "repository", "add", "--all"]).exits(0);
+    let staged = git(&lab, &["-C", "repository", "ls-files"]).exits(0).stdout;
+    assert!(staged.contains("envs/prod/drspass.yaml"), "{staged}");
+    assert!(!staged.contains("key"), "{staged}");
+}

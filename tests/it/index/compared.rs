@@ -146,7 +146,7 @@ fn a_state_that_drspass_yaml_names_anew_is_refused_until_a_rekey_seals_it() {
         lab.run(args)
             .exits(1)
             .says("state of drspass.yaml is other.json, but the manifest is sealed for")
-            .says("drspass rekey");
+            .says("drspass state move PLACE");
     }
     lab.run(&["validate", "--require-encrypted"])
         .exits(1)

@@ -36,7 +36,7 @@ fn a_value_comes_from_a_file_and_nothing_else_of_the_manifest_changes() {
     );
     assert!(run.stderr.contains("drspass plan"), "{}", run.stderr);
     run.says(&format!(
-        "Remove {file} now: it contains passwords in plain text."
+        "{file} contains passwords in plain text: remove it when you no longer need it."
     ));
     let want = document().replace("'canary-old'", "\"canary-new\"");
     assert_eq!(desk.text(), want);
