@@ -57,13 +57,24 @@ pub fn sim(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
     config.port = args.port;
     let (log, requests) = mpsc::channel();
     config.request_log = Some(log);
-    let job = config.jobs.first().map_or("JOB", |job| &job.id).to_owned();
+    let job = config.jobs.first().map(|job| job.id.clone());
     let sim = Simulator::start(config).map_err(|error| {
         unfit(
             format!("cannot start the simulator: {error}"),
             "Pass another --port, or 0 for a free one.",
         )
     })?;
+    let (url, admin) = (sim.url(), sim.admin_token());
+    let change = job.map_or_else(String::new, |job| {
+        format!(
+            "\n\
+             To change the password in the source database of a job:\n\
+             ADMIN={admin}\n\
+             JOB={url}/sim/jobs/{job}\n\
+             curl -sS --fail-with-body -H \"X-Sim-Admin: $ADMIN\" \"$JOB/real-password\" \\\n\
+             \x20 -d '{{\"endpoint\": \"source\", \"password\": \"made-up\"}}'\n"
+        )
+    });
     let text = format!(
         "A simulated DRS service listens at {url}\n\
          \n\
@@ -71,19 +82,11 @@ pub fn sim(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
          drspass init -i key.txt --project-id {project} \\\n\
          \x20 --endpoint {url} --auth-url {url}/v3\n\
          export DRSPASS_IDENTITY=\"$PWD/key.txt\"\n\
-         \n\
-         To change the password in the source database of a job:\n\
-         ADMIN={admin}\n\
-         JOB={url}/sim/jobs/{job}\n\
-         curl -sS --fail-with-body -H \"X-Sim-Admin: $ADMIN\" \"$JOB/real-password\" \\\n\
-         \x20 -d '{{\"endpoint\": \"source\", \"password\": \"made-up\"}}'\n\
-         \n\
+         {change}\n\
          admin token: {admin}\n\
          Press Ctrl-C to stop it; it forgets everything.\n",
-        url = sim.url(),
         token = sim.token(),
         project = sim.project_id(),
-        admin = sim.admin_token(),
     );
     context.shell.document(&text);
     // The simulator works on its own thread, and a signal ends the process.
@@ -148,8 +151,8 @@ async fn walk(context: &Context<'_>) -> Result<u8, OpError> {
     ended.and(removed)?;
     let end = "\n\
         # That was the whole loop; its directory is removed.\n\
-        # Next, type it yourself, with the commands that 'drspass sim' prints, or as in\n\
-        # docs/tutorial.md of the repository. For a real project: drspass help init\n";
+        # Next, type it yourself, as in docs/tutorial.md of the repository.\n\
+        # For a real project: drspass help init\n";
     Ok(exit::written(context.shell.document(end), exit::DONE))
 }
 
