@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use super::ambient::{Nonces, SaltedDigest, salted_digest};
@@ -108,25 +109,32 @@ pub struct DatabaseLogin {
     real: Option<SaltedDigest>,
     /// What the database accepted when the job was made.
     first_real: Option<SaltedDigest>,
-    refused: u32,
+    /// Whether DRS has a password that was right until the database changed.
+    is_outdated: bool,
+    /// One number for all endpoints of an account.
+    refused: RefusedLogins,
 }
 
+type RefusedLogins = Arc<AtomicU32>;
+
 impl DatabaseLogin {
-    fn new(salt: SaltedDigest, real_password: Option<&str>) -> Self {
+    fn new(salt: SaltedDigest, real_password: Option<&str>, refused: RefusedLogins) -> Self {
         let real = real_password.map(|password| salted_digest(&salt, password));
         Self {
             salt,
             held: None,
             real,
             first_real: real,
-            refused: 0,
+            is_outdated: false,
+            refused,
         }
     }
 
     /// Changes what the database accepts, which also unlocks the account.
     pub fn change(&mut self, password: &str) {
+        self.is_outdated |= !self.is_wrong();
         self.real = Some(salted_digest(&self.salt, password));
-        self.refused = 0;
+        self.refused.store(0, Ordering::Relaxed);
     }
 
     pub fn holds(&self, password: &str) -> bool {
@@ -137,17 +145,20 @@ impl DatabaseLogin {
         self.held.is_some()
     }
 
+    fn is_wrong(&self) -> bool {
+        self.real.is_some() && self.held.or(self.first_real) != self.real
+    }
+
     fn is_refused(&self) -> bool {
-        let wrong = match (self.held, self.real) {
-            (Some(held), Some(real)) => held != real,
-            (None, Some(real)) => Some(real) != self.first_real,
-            (_, None) => false,
-        };
-        wrong || self.is_locked()
+        self.is_wrong() || self.is_locked()
+    }
+
+    fn count(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
     }
 
     pub fn is_locked(&self) -> bool {
-        self.refused >= LOCK_AFTER
+        self.refused.load(Ordering::Relaxed) >= LOCK_AFTER
     }
 }
 
@@ -162,11 +173,16 @@ pub struct SimJob {
 }
 
 impl SimJob {
-    /// A job without history; `salt` is called once for each endpoint.
-    fn new(mut spec: JobSpec, salt: impl Fn() -> [u8; 32]) -> Self {
-        let login = |endpoint: &mut Option<EndpointSpec>| {
+    /// A job without history; `salt` and `refused` are called once for each endpoint.
+    fn new(
+        mut spec: JobSpec,
+        salt: impl Fn() -> [u8; 32],
+        mut refused: impl FnMut(Option<&EndpointSpec>) -> RefusedLogins,
+    ) -> Self {
+        let mut login = |endpoint: &mut Option<EndpointSpec>| {
+            let refused = refused(endpoint.as_ref());
             let password = endpoint.as_mut().and_then(|spec| spec.real_password.take());
-            DatabaseLogin::new(salt(), password.as_deref())
+            DatabaseLogin::new(salt(), password.as_deref(), refused)
         };
         Self {
             logins: [login(&mut spec.source), login(&mut spec.destination)],
@@ -196,6 +212,7 @@ impl SimJob {
         }
         let login = self.login_mut(endpoint);
         login.held = Some(salted_digest(&login.salt, password));
+        login.is_outdated = false;
         Ok(())
     }
 
@@ -244,6 +261,9 @@ impl SimJob {
 
     pub fn failure(&self) -> &'static str {
         match self.status.ends_with("_FAILED") {
+            true if self.logins.iter().any(DatabaseLogin::is_locked) => {
+                "Access denied: the account is locked."
+            }
             true if self.logins_refused() => "Access denied: the user name or password is wrong.",
             true => "The task failed.",
             false => "",
@@ -257,7 +277,7 @@ impl SimJob {
             }
             if self.logins_refused() {
                 self.status.clone_from(failed);
-                self.count_refusals();
+                self.count_refusals(|_| true);
             } else if let Some(running) = running_form(failed) {
                 running.clone_into(&mut self.status);
             }
@@ -272,19 +292,24 @@ impl SimJob {
         if now.duration_since(since) >= delay {
             failed.clone_into(&mut self.status);
             self.wrong_since = None;
-            self.count_refusals();
+            // A connection that a change of the password ends is not a login with a wrong one:
+            // five jobs would lock their account at every rotation.
+            self.count_refusals(|login| !login.is_outdated);
         }
     }
 
-    fn count_refusals(&mut self) {
-        for login in &mut self.logins {
-            login.refused += u32::from(login.is_refused());
-        }
+    fn count_refusals(&self, counts: impl Fn(&DatabaseLogin) -> bool) {
+        let refused = self.logins.iter().filter(|login| login.is_refused());
+        refused
+            .filter(|login| counts(login))
+            .for_each(DatabaseLogin::count);
     }
 }
 
 pub struct JobStore {
     jobs: BTreeMap<String, SimJob>,
+    /// The refused logins by host and user.
+    refused: BTreeMap<(String, String), RefusedLogins>,
     nonces: Arc<Nonces>,
     accept_any_job: bool,
     failure_delay: Duration,
@@ -294,6 +319,7 @@ impl JobStore {
     pub fn new(nonces: Arc<Nonces>, accept_any_job: bool, failure_delay: Duration) -> Self {
         Self {
             jobs: BTreeMap::new(),
+            refused: BTreeMap::new(),
             nonces,
             accept_any_job,
             failure_delay,
@@ -303,7 +329,15 @@ impl JobStore {
     /// Fails with an id that is known already.
     pub fn add(&mut self, spec: JobSpec) -> Result<(), String> {
         let id = spec.id.clone();
-        let job = SimJob::new(spec, || self.nonces.salt());
+        let account = |endpoint: Option<&EndpointSpec>| {
+            let host = endpoint.and_then(|it| it.ip.clone().or_else(|| it.inst_id.clone()));
+            let user = endpoint.and_then(|it| it.user.clone());
+            let known = host.zip(user);
+            known.map_or_else(RefusedLogins::default, |account| {
+                Arc::clone(self.refused.entry(account).or_default())
+            })
+        };
+        let job = SimJob::new(spec, || self.nonces.salt(), account);
         match self.jobs.insert(id.clone(), job) {
             None => Ok(()),
             Some(_) => Err(id),
@@ -395,7 +429,7 @@ mod tests {
             ..EndpointSpec::default()
         });
         spec.destination.clone_from(&spec.source);
-        let mut job = SimJob::new(spec, || [7; 32]);
+        let mut job = SimJob::new(spec, || [7; 32], |_| RefusedLogins::default());
         job.advance(start, DELAY);
         job
     }
@@ -466,9 +500,76 @@ mod tests {
         assert!(matches!(job.resume(start), Err(Denied("DRS.M00307", _))));
     }
 
+    /// Two jobs whose sources are one account, the second one with a host and a user of its own
+    /// if `is_apart`.
+    fn of_one_account(is_apart: bool) -> JobStore {
+        let nonces = Arc::new(Nonces::new().expect("there are random bytes"));
+        let mut store = JobStore::new(nonces, false, Duration::ZERO);
+        for (id, host) in [
+            ("one", "192.0.2.1"),
+            ("two", ["192.0.2.1", "192.0.2.2"][usize::from(is_apart)]),
+        ] {
+            let mut spec = JobSpec::new(id);
+            spec.source = Some(EndpointSpec {
+                real_password: Some("old".to_owned()),
+                ip: Some(host.to_owned()),
+                user: Some("drs".to_owned()),
+                ..EndpointSpec::default()
+            });
+            assert!(store.add(spec).is_ok());
+        }
+        store
+    }
+
+    #[test]
+    fn wrong_logins_of_all_jobs_lock_one_account() {
+        for is_apart in [false, true] {
+            let (mut store, now) = (of_one_account(is_apart), Instant::now());
+            let wrong =
+                |job: &mut SimJob| job.change_password(EndPointType::Source, "wrong").is_ok();
+            assert_eq!(store.change("one", now, wrong), Some(true));
+            for _ in 0..4 {
+                let source = store
+                    .job("two", now)
+                    .expect("it is known")
+                    .login(EndPointType::Source);
+                assert!(!source.is_locked());
+                assert_eq!(store.change("one", now, |job| job.retry(now)), Some(true));
+                store.job("one", now);
+            }
+            let two = store.job("two", now).expect("it is known");
+            assert_eq!(two.login(EndPointType::Source).is_locked(), !is_apart);
+            let failed = ["INCRE_TRANSFER_FAILED", "INCRE_TRANSFER_STARTED"];
+            assert_eq!(two.status, failed[usize::from(is_apart)]);
+            store.change_account(("192.0.2.1", "drs", "new"), now);
+            let two = store.job("two", now).expect("it is known");
+            assert!(!two.login(EndPointType::Source).is_locked());
+        }
+    }
+
+    #[test]
+    fn a_changed_password_ends_connections_and_counts_no_wrong_login_until_a_retry() {
+        let (mut store, now) = (of_one_account(false), Instant::now());
+        for _ in 0..3 {
+            store.change_account(("192.0.2.1", "drs", "new"), now);
+        }
+        let refused = |store: &mut JobStore| {
+            let job = store.job("one", now).expect("it is known");
+            assert_eq!(job.status, "INCRE_TRANSFER_FAILED");
+            job.login(EndPointType::Source)
+                .refused
+                .load(Ordering::Relaxed)
+        };
+        assert_eq!(refused(&mut store), 0);
+        assert_eq!(store.change("two", now, |job| job.retry(now)), Some(true));
+        store.job("two", now);
+        assert_eq!(refused(&mut store), 1);
+    }
+
     #[test]
     fn equal_passwords_leave_unequal_digests() {
-        let login = |salt| DatabaseLogin::new([salt; 32], Some("same")).real;
+        let refused = RefusedLogins::default;
+        let login = |salt| DatabaseLogin::new([salt; 32], Some("same"), refused()).real;
         assert_ne!(login(1), login(2));
     }
 }

@@ -292,7 +292,7 @@ fn retrying_with_a_wrong_password_locks_the_account() {
     assert!(sim.set_real_password(JOB, "source", "canary-new"));
     assert_eq!(sim.status(JOB).unwrap(), "INCRE_TRANSFER_FAILED");
     let retry = json!({"jobs": [{"job_id": JOB}]});
-    for _ in 0..4 {
+    for _ in 0..5 {
         assert!(!sim.is_locked(JOB, "source"));
         assert_eq!(post(&sim, "batch-retry-task", &retry).status, 200);
     }
