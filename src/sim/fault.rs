@@ -8,6 +8,9 @@ use serde::Deserialize;
 use super::http;
 use super::spec::EndPointType;
 
+/// The largest answer to ask for; drspass refuses those over 8 MiB.
+const MOST_BYTES: usize = 64 << 20;
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum FaultQueue {
     Changes,
@@ -111,6 +114,9 @@ impl Fault {
             }
             FaultKind::TokenExpired { http, .. } | FaultKind::Html { http, .. } => {
                 http::check_head(*http, [])?;
+            }
+            FaultKind::Huge { bytes } if *bytes > MOST_BYTES => {
+                return Err("an answer is padded to 64 MiB at most");
             }
             _ => {}
         }

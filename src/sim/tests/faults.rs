@@ -378,3 +378,15 @@ fn every_fault_can_be_written_in_a_file() {
         assert!(read.is_ok(), "{kind}: {read:?}");
     }
 }
+
+#[test]
+fn an_answer_that_memory_could_not_hold_is_not_armed() {
+    let sim = simulator();
+    let armed = |bytes: u64| {
+        let fault = json!({"kind": {"huge": {"bytes": bytes}}});
+        admin(&sim, "POST /sim/faults", &fault).status
+    };
+    assert_eq!(armed(1 << 40), 400);
+    assert_eq!(armed((64 << 20) + 1), 400);
+    assert_eq!(armed(64 << 20), 200);
+}
