@@ -476,16 +476,19 @@ pub fn failed_retries<'s>(
     let mut failed: BTreeMap<&JobId, &FailedRetry> = state.retries.iter().collect();
     for assignment in manifest.assignments() {
         let key = &assignment.key;
-        if let Some(retry) = failed.get(&key.job) {
-            let tried = retry.prints.get(&key.endpoint);
-            let is_same =
-                tried.is_some_and(|tried| changed_fields(prints, tried, assignment).is_empty());
-            if !is_same {
-                failed.remove(&key.job);
-            }
+        if let Some(retry) = failed.get(&key.job)
+            && !was_tried(prints, retry, assignment)
+        {
+            failed.remove(&key.job);
         }
     }
     failed
+}
+
+/// Returns whether a failed retry logged in with what the manifest has for an endpoint.
+pub fn was_tried(prints: &Fingerprinter, retry: &FailedRetry, assignment: &Assignment) -> bool {
+    let tried = retry.prints.get(&assignment.key.endpoint);
+    tried.is_some_and(|tried| changed_fields(prints, tried, assignment).is_empty())
 }
 
 /// A recorded kerberos field that is no longer wanted is not a change, since it is not sent.

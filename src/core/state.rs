@@ -490,21 +490,37 @@ impl State {
     /// Records a retry as failed until the job is seen to recover: an unwatched one may have
     /// failed, and one more wrong login may lock an account.
     pub fn retry(&mut self, job: &JobId, at: Timestamp) {
-        let applied = |endpoint| {
-            let key = EntryKey {
-                job: job.clone(),
-                endpoint,
-            };
-            let applied = self.entries.get(&key)?.applied.as_ref()?;
-            Some((endpoint, applied.prints.clone()))
-        };
-        let prints = Endpoint::ALL.into_iter().filter_map(applied).collect();
+        let applied = self.applied(job);
         let failed = FailedRetry {
             at,
-            prints,
+            prints: (applied.into_iter())
+                .map(|(endpoint, prints)| (endpoint, prints.clone()))
+                .collect(),
             proven: BTreeSet::new(),
         };
         self.retries.insert(job.clone(), failed);
+    }
+
+    /// Returns whether the recorded retry of a job logged in with what was applied last: a job
+    /// that starts with a former password says nothing of the new one.
+    pub fn is_retried_as_applied(&self, job: &JobId) -> bool {
+        let applied = self.applied(job);
+        self.retries.get(job).is_some_and(|retry| {
+            retry.prints.len() == applied.len()
+                && applied.into_iter().all(|(endpoint, prints)| {
+                    let tried = retry.prints.get(&endpoint);
+                    tried.is_some_and(|tried| tried.is_same_record(prints))
+                })
+        })
+    }
+
+    fn applied(&self, job: &JobId) -> BTreeMap<Endpoint, &FieldPrints> {
+        let applied = |endpoint| {
+            let job = job.clone();
+            let entry = self.entries.get(&EntryKey { job, endpoint })?;
+            Some((endpoint, &entry.applied.as_ref()?.prints))
+        };
+        Endpoint::ALL.into_iter().filter_map(applied).collect()
     }
 
     pub fn forget(&mut self, key: &EntryKey) {

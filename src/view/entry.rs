@@ -283,7 +283,8 @@ impl<'a> JobLine<'a> {
             RetryJobsResult::RetriedBefore(status, at) => {
                 advice = Some(format!(
                     "Correct its password; or, once the database has it, run 'drspass apply \
-                     --retry-jobs --resend {}'. Others follow.",
+                     --retry-jobs --resend {}'. Jobs that share its credential are \
+                     retried after it.",
                     job.label
                 ));
                 let at = minute(*at);

@@ -57,6 +57,14 @@ const LATER: Duration = Duration::from_millis(3200);
 /// It is not decided about before the test is over.
 pub(crate) const NEVER: Duration = Duration::from_secs(24 * 60 * 60);
 
+/// Lets a lab that watched for a second at most watch for longer.
+fn watched_for(lab: &Lab, time: &str) {
+    let config = lab
+        .read("drspass.yaml")
+        .replace("max_elapsed: 1s", &format!("max_elapsed: {time}"));
+    lab.write("drspass.yaml", config);
+}
+
 /// The jobs of each retry so far.
 fn retried(lab: &Lab) -> Vec<Vec<String>> {
     let requests = lab.sim.requests();

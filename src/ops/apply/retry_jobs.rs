@@ -20,8 +20,8 @@ use crate::api::client::Client;
 use crate::api::jobs::RetryEnd;
 use crate::core::job::JobId;
 use crate::core::manifest::Assignment;
-use crate::core::outcome::{NotSent, Outcome};
-use crate::core::plan::failed_retries;
+use crate::core::outcome::{NotSent, Outcome, RefusalKind};
+use crate::core::plan::was_tried;
 use crate::core::report::{ApplyReport, RetryJobsEntry, RetryJobsResult, Signal};
 use crate::core::state::State;
 use crate::core::status::{ReportedJob, StatusKind};
@@ -36,6 +36,9 @@ use crate::sys::testpoint;
 const TRIES: usize = 3;
 
 const INTERRUPTED: &str = "the run was interrupted";
+
+/// By credential, the jobs that did not recover with it.
+type Failing<'a> = BTreeMap<&'a Arc<str>, Vec<&'a JobId>>;
 
 /// A recorded apply, with the jobs to retry and their results so far.
 struct RetryJobsRun<'a> {
@@ -168,7 +171,6 @@ impl RetryJobsRun<'_> {
         report: &mut ApplyReport,
         context: &mut ApplyContext<'_>,
     ) -> Result<(), OpError> {
-        let recorded = self.state.retries.len();
         let (reported, failed) = states_of(online, &self.jobs)?;
         if let Some(failure) = failed {
             return Err(online.client.states_error(failure).into());
@@ -176,9 +178,6 @@ impl RetryJobsRun<'_> {
         let are_known = reported.iter().all(|(_, job)| job.known().is_some());
         self.choose(reported);
         let mut now = self.next_round();
-        if now.is_empty() && self.state.retries.len() < recorded {
-            self.save(&guard)?;
-        }
         let all = now.iter().chain(&self.waiting).chain(&self.watch.open);
         let jobs: Vec<String> = all.map(|job| self.jobs[job].label.clone()).collect();
         report.none_failed = are_known && jobs.is_empty() && self.results.is_empty();
@@ -213,22 +212,18 @@ impl RetryJobsRun<'_> {
             let (Some(status), Some(candidate)) = (reported.known(), self.jobs.get(&job)) else {
                 continue;
             };
-            let is_due = self.options.is_due(status);
+            if candidate.is_to_watch(status) {
+                self.watch.open.insert(job);
+                continue;
+            }
+            if candidate.is_to_retry(status, self.options) {
+                self.waiting.push(job);
+                continue;
+            }
             let result = match (candidate.fitness, status.kind()) {
-                (_, StatusKind::Running) => {
-                    self.state.retries.remove(&job);
-                    continue;
+                (Fitness::Failed(at), _) if self.options.is_due(status) => {
+                    RetryJobsResult::RetriedBefore(status, at)
                 }
-                // The retry of an earlier run is under way.
-                (_, StatusKind::Transient) if self.state.retries.contains_key(&job) => {
-                    self.watch.open.insert(job);
-                    continue;
-                }
-                (Fitness::Fit, _) if is_due => {
-                    self.waiting.push(job);
-                    continue;
-                }
-                (Fitness::Failed(at), _) if is_due => RetryJobsResult::RetriedBefore(status, at),
                 (Fitness::Unfit(why), _) if status.may_be_retried() => {
                     RetryJobsResult::LeftAlone(status, why)
                 }
@@ -244,42 +239,17 @@ impl RetryJobsRun<'_> {
         }
     }
 
-    /// Takes the jobs to retry now: one of each credential until one of them runs again, and no
-    /// other if it does not, since each wrong login brings an account closer to its lock.
+    /// Takes the jobs to retry now: one of each credential until one of them runs again, since
+    /// each wrong login brings an account closer to its lock.
     fn next_round(&mut self) -> Vec<JobId> {
+        self.hold_back();
         let used = |job: &JobId| self.jobs[job].credentials.iter();
-        let mut works: BTreeSet<&Arc<str>> = BTreeSet::new();
-        // Each with the jobs whose retry did not succeed.
-        let mut fails: BTreeMap<&Arc<str>, Vec<&JobId>> = BTreeMap::new();
-        for (job, result) in &self.results {
-            match result {
-                RetryJobsResult::Runs(_) => works.extend(used(job)),
-                RetryJobsResult::Failed(_)
-                | RetryJobsResult::Unseen(_)
-                | RetryJobsResult::Refused(_)
-                | RetryJobsResult::RetriedBefore(..) => {
-                    for credential in &self.jobs[job].doubted {
-                        fails.entry(credential).or_default().push(job);
-                    }
-                }
-                _ => {}
-            }
-        }
-        fails.retain(|credential, _| !works.contains(credential));
+        let works = self.proven();
         let mut tried: BTreeSet<&Arc<str>> = self.watch.open.iter().flat_map(used).collect();
         let (mut now, mut later, mut held) = (Vec::new(), Vec::new(), Vec::new());
-        let mut proposals = Vec::new();
         for job in &self.waiting {
-            let failed = used(job).find_map(|it| Some((it, fails.get(it)?)));
             let mut unproven = used(job).filter(|credential| !works.contains(credential));
-            if let Some((credential, by)) = failed {
-                if let Some(proposal) = self.proposal(job, credential, by) {
-                    proposals.push((Arc::clone(credential), proposal));
-                }
-                let by = by.last().map_or("", |by| &self.jobs[*by].label);
-                let why = format!("{by}, which uses the same @{credential}, did not run again");
-                held.push((job.clone(), RetryJobsResult::NotAsked(why)));
-            } else if let Some(why) = self.stopped.map(str::to_owned) {
+            if let Some(why) = self.stopped.map(str::to_owned) {
                 held.push((job.clone(), RetryJobsResult::NotAsked(why)));
             } else if unproven.any(|credential| tried.contains(credential)) {
                 later.push(job.clone());
@@ -290,23 +260,92 @@ impl RetryJobsRun<'_> {
         }
         self.waiting = later;
         self.results.extend(held);
-        for (credential, proposal) in proposals {
-            self.proposals.entry(credential).or_insert(proposal);
-        }
         now
     }
 
-    /// Returns how to retry this job although the one that failed uses the same credential. After a
+    /// Gives up the waiting jobs that use a credential with which another one did not recover.
+    fn hold_back(&mut self) {
+        loop {
+            let fails = self.failing();
+            let (mut held, mut proposals) = (BTreeMap::new(), Vec::new());
+            for job in &self.waiting {
+                let mut used = self.jobs[job].credentials.iter();
+                let failed = used.find_map(|it| Some((it, fails.get(it)?)));
+                let Some((credential, by)) = failed else {
+                    continue;
+                };
+                if let Some(proposal) = self.proposal(job, credential, &fails) {
+                    proposals.push((Arc::clone(credential), proposal));
+                }
+                let by = by.last().map_or("", |by| &self.jobs[*by].label);
+                let why = format!("{by} uses @{credential} too and did not recover");
+                held.insert(job.clone(), RetryJobsResult::NotAsked(why));
+            }
+            // One that is held is not retried, so its own record keeps others from a retry.
+            if held.is_empty() {
+                return;
+            }
+            self.waiting.retain(|job| !held.contains_key(job));
+            self.results.extend(held);
+            for (credential, proposal) in proposals {
+                self.proposals.entry(credential).or_insert(proposal);
+            }
+        }
+    }
+
+    /// Returns the credentials with which a job runs again.
+    fn proven(&self) -> BTreeSet<&Arc<str>> {
+        let proves = |job: &JobId| {
+            matches!(self.results.get(job), Some(RetryJobsResult::Runs(_)))
+                && !matches!(self.jobs[job].fitness, Fitness::Unfit(_))
+                && self.state.is_retried_as_applied(job)
+        };
+        let jobs = self.jobs.iter().filter(|(job, _)| proves(job));
+        jobs.flat_map(|(_, job)| &job.credentials).collect()
+    }
+
+    /// Returns the other credentials with which jobs did not recover, in this run or, as recorded,
+    /// before it.
+    fn failing(&self) -> Failing<'_> {
+        let (works, waiting) = (self.proven(), self.waiting.iter().collect::<BTreeSet<_>>());
+        let mut fails = Failing::new();
+        for (job, candidate) in &self.jobs {
+            let doubted = match (self.results.get(job), candidate.fitness) {
+                (Some(RetryJobsResult::Runs(_)), _) => continue,
+                (
+                    Some(
+                        RetryJobsResult::Failed(_)
+                        | RetryJobsResult::Unseen(_)
+                        | RetryJobsResult::Refused(_),
+                    ),
+                    Fitness::Fit | Fitness::Unfit(_),
+                ) => &candidate.credentials,
+                // This run finds out.
+                (None, _) if waiting.contains(job) || self.watch.open.contains(job) => continue,
+                _ => &candidate.doubted,
+            };
+            for credential in doubted.iter().filter(|it| !works.contains(it)) {
+                fails.entry(credential).or_default().push(job);
+            }
+        }
+        fails
+    }
+
+    /// Returns how to retry this job although one that failed uses the same credential. After a
     /// second failure that is to be suspected itself.
-    fn proposal(&self, job: &JobId, credential: &str, failed: &[&JobId]) -> Option<String> {
-        let [by] = failed else {
+    fn proposal(&self, job: &JobId, credential: &Arc<str>, fails: &Failing<'_>) -> Option<String> {
+        let [by] = fails.get(credential)?.as_slice() else {
             return None;
         };
-        let result = self.results.get(*by)?;
-        if !matches!(
-            result,
-            RetryJobsResult::Failed(_) | RetryJobsResult::RetriedBefore(..)
-        ) {
+        match self.results.get(*by) {
+            Some(RetryJobsResult::Unseen(_)) => return None,
+            Some(RetryJobsResult::Refused(it)) if it.kind != RefusalKind::WrongPassword => {
+                return None;
+            }
+            _ => {}
+        }
+        let mut used = self.jobs[job].credentials.iter();
+        if used.any(|it| it != credential && fails.contains_key(it)) {
             return None;
         }
         let (by, job) = (&self.jobs[*by].label, &self.jobs[job].label);
@@ -315,9 +354,9 @@ impl RetryJobsRun<'_> {
             false => "",
         };
         Some(format!(
-            "if only the other password of {by} is wrong, run 'drspass apply --retry-jobs{resume} \
-             --only {job}', which tries @{credential} once more; once {job} runs again, the next \
-             --retry-jobs retries the others"
+            "if @{credential} is right and only the other password of {by} is wrong, run 'drspass \
+             apply --retry-jobs{resume} --only {job}', which tries @{credential} once more; once \
+             {job} runs again, the next --retry-jobs retries the others"
         ))
     }
 
@@ -424,9 +463,7 @@ impl RetryJobsRun<'_> {
         if ours.is_empty() {
             return Ok(());
         }
-        let works: BTreeSet<&Arc<str>> = (ours.iter())
-            .flat_map(|(job, _)| &self.jobs[*job].credentials)
-            .collect();
+        let works = self.proven();
         let store = &self.run.root.store;
         let mut tries = TRIES;
         loop {
@@ -454,15 +491,13 @@ impl RetryJobsRun<'_> {
             manifest, sealed, ..
         } = self.run.opened;
         let prints = sealed.fingerprint_key.fingerprinter(&sealed.scope);
-        let failed = failed_retries(manifest, state, &prints);
-        let failed: BTreeSet<JobId> = failed.into_keys().cloned().collect();
-        for Assignment {
-            key, credential, ..
-        } in manifest.assignments()
-        {
+        for assignment in manifest.assignments() {
+            let Assignment {
+                key, credential, ..
+            } = assignment;
             if credential.as_ref().is_some_and(|it| works.contains(it))
-                && failed.contains(&key.job)
                 && let Some(retry) = state.retries.get_mut(&key.job)
+                && was_tried(&prints, retry, assignment)
             {
                 retry.proven.insert(key.endpoint);
             }

@@ -38,7 +38,8 @@ fn a_failed_retry_is_not_repeated_however_often_it_is_asked_for() {
             .says("not retried: INCRE_TRANSFER_FAILED; the retry of 20")
             .says("Correct its password; or, once the database has it, run ")
             .says(&format!(
-                "'drspass apply --retry-jobs --resend {J1}'. Others follow."
+                "'drspass apply --retry-jobs --resend {J1}'. Jobs that share its credential are \
+                 retried after it."
             ));
     }
     assert_eq!(retried(&lab), [[J1]]);

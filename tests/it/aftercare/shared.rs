@@ -5,13 +5,14 @@ use std::fmt::Write as _;
 use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
-use drspass::sim::{Fault, FaultKind};
+use drspass::sim::{EndPointType, Fault, FaultKind};
 use rexpect::process::Signal;
 use serde_json::{Value, json};
 
 use super::trouble::{body, inject, status};
-use super::{LATER, NEVER, SOON, lab_of, retried};
+use super::{LATER, NEVER, SOON, lab_of, retried, watched_for};
 use crate::cli::approval::approval;
+use crate::looped::refuse;
 use crate::outputs::messages;
 use crate::preflight::{asked, id};
 use crate::support::terminal::{APPROVAL, Terminal};
@@ -50,7 +51,7 @@ fn wrong(lab: &Lab, jobs: usize) {
 
 fn held(number: usize, by: usize) -> String {
     let (job, by) = (id(number), id(by));
-    format!("! job {job} not retried: {by}, which uses the same @orders-db, did not run again")
+    format!("! job {job} not retried: {by} uses @orders-db too and did not recover")
 }
 
 #[test]
@@ -126,7 +127,8 @@ fn a_job_that_runs_again_clears_its_credential_of_the_failure_of_another() {
     let next = format!("'drspass apply --retry-jobs --only {}'", ids[1]);
     for _ in 0..2 {
         lab.apply(&["--retry-jobs"]).exits(3).says(&format!(
-            "if only the other password of {} is wrong, run {next}, which tries @wide once more",
+            "if @wide is right and only the other password of {} is wrong, run {next}, which tries \
+             @wide once more",
             ids[0]
         ));
     }
@@ -169,9 +171,13 @@ fn one_limit_counts_for_the_first_job_and_the_others() {
         .says(&held(2, 0));
     assert_eq!(retried(&lab), [[id(0)]]);
     // A later run watches the same one, and goes on once it runs.
+    watched_for(&lab, "8s");
+    let before = asked(&lab, "batch-status");
+    let child = lab.command(&RETRY).spawn().unwrap();
+    wait_until("the watching", || asked(&lab, "batch-status") >= before + 2);
     lab.sim.set_status(&id(0), "INCRE_TRANSFER_STARTED");
-    lab.apply(&["--retry-jobs"]).exits(3);
-    assert_eq!(retried(&lab), [[id(0)], [id(1)]]);
+    lab.wait(child).exits(3);
+    assert_eq!(retried(&lab), [vec![id(0)], vec![id(1), id(2)]]);
 }
 
 #[test]
@@ -355,7 +361,7 @@ fn the_credential_of_an_endpoint_that_is_not_selected_counts_too() {
     lab.apply(&[]).exits(0);
     lab.apply(&["--retry-jobs", "--only", "*/source"])
         .exits(3)
-        .says("which uses the same @wide, did not run again");
+        .says("uses @wide too and did not recover");
     assert_eq!(retried(&lab), [[id(0)]]);
 }
 
@@ -373,4 +379,154 @@ fn no_two_jobs_try_a_credential_at_once_that_was_not_seen_to_work() {
     lab.document(text).exits(0);
     lab.apply(&["--retry-jobs"]).exits(0);
     assert_eq!(retried(&lab), [[first], [second], [third]]);
+}
+
+#[test]
+fn a_job_that_starts_with_a_former_password_proves_nothing_of_the_new_one() {
+    let mut lab = lab(4, LATER);
+    lab.configure("apply: { retry: { max_elapsed: 1s } }");
+    lab.apply(&["--retry-jobs"])
+        .exits(3)
+        .says("last seen STARTJOBING");
+    // The database does not have the next password yet, and the starting job refuses it.
+    let ids: Vec<String> = (0..4).map(id).collect();
+    seal(&mut lab, &ids, "canary-next");
+    watched_for(&lab, "1m");
+    lab.sim
+        .inject(refuse(&ids[0], EndPointType::Source, "DRS.M00304"));
+    lab.apply(&["--retry-jobs"])
+        .exits(3)
+        .says(&format!("= job {} retried, runs again", ids[0]))
+        .says(&format!("! job {} retried, failed again", ids[1]))
+        .says(&held(2, 1))
+        .says(&held(3, 1));
+    assert_eq!(retried(&lab), [[id(0)], [id(1)]]);
+    let recorded = lab.state()["body"]["retries"].clone();
+    assert!(recorded[&ids[1]]["proven"].is_null(), "{recorded}");
+}
+
+/// The sources use `@orders-db`, and each destination has a password of its own.
+fn seal_both(lab: &mut Lab, destinations: &[&str]) {
+    let mut text =
+        "version: 1\ncredentials:\n  orders-db: { password: 'canary-new' }\njobs:\n".to_owned();
+    for (number, password) in destinations.iter().enumerate() {
+        let id = id(number);
+        lab.sim.set_real_password(&id, "destination", password);
+        let source = "source: { credential: orders-db }";
+        let _ = writeln!(
+            text,
+            "  {id}:\n    {source}\n    destination: {{ password: '{password}' }}"
+        );
+    }
+    lab.plant(destinations);
+    lab.document(text).exits(0);
+}
+
+#[test]
+fn a_saved_plan_of_other_jobs_knows_that_the_shared_password_failed() {
+    let mut lab = lab(3, LATER);
+    wrong(&lab, 3);
+    seal_both(&mut lab, &["canary-old"; 3]);
+    lab.apply(&["--retry-jobs"]).exits(3).says(&held(1, 0));
+    let plan = |lab: &Lab| {
+        lab.run(&["plan", "--out", "plan.json"]).exits(0);
+        lab.run(&["apply", "plan.json", "--retry-jobs"])
+    };
+    seal_both(&mut lab, &["canary-old", "canary-next", "canary-old"]);
+    plan(&lab)
+        .exits(3)
+        .says("Result: 1 applied")
+        .says(&held(1, 0))
+        .says_not(&id(2));
+    // Nor does another password of the failed job itself make the shared one right.
+    seal_both(&mut lab, &["canary-other", "canary-next", "canary-more"]);
+    lab.apply(&["--only", &format!("{}/destination", id(2))])
+        .exits(0);
+    lab.run(&["plan", "--out", "plan.json", "--resend", &id(2)])
+        .exits(0);
+    assert_eq!(retried(&lab), [[id(0)]]);
+    // Once that one runs, a plan for others goes on.
+    for number in 0..3 {
+        lab.sim
+            .set_real_password(&id(number), "source", "canary-new");
+    }
+    lab.apply(&["--retry-jobs", "--only", &id(0)]).exits(0);
+    seal_both(&mut lab, &["canary-other", "canary-last", "canary-more"]);
+    plan(&lab).exits(0).says("runs again");
+    assert_eq!(retried(&lab), [[id(0)], [id(0)], [id(1)]]);
+}
+
+#[test]
+fn a_job_that_did_not_recover_keeps_the_others_from_a_retry_whatever_its_state() {
+    let mut lab = lab(3, LATER);
+    wrong(&lab, 3);
+    lab.apply(&["--retry-jobs"]).exits(3);
+    let proposed = format!("--only {}', which tries @orders-db once more", id(1));
+    for state in [
+        "PAUSING",
+        "CONFIGURATION",
+        "CHANGE_JOB_FAILED",
+        "RELEASE_RESOURCE_COMPLETE",
+        "DELETED",
+        "SOME_NEW_STATE",
+    ] {
+        lab.sim.set_status(&id(0), state);
+        lab.apply(&["--retry-jobs"])
+            .exits(3)
+            .says(&held(1, 0))
+            .says(&held(2, 0))
+            .says(&proposed);
+        lab.run(&["apply", "--retry-jobs"]).exits(3);
+    }
+    let rows = [1, 2].map(|it| json!({"id": id(it), "status": "INCRE_TRANSFER_FAILED"}));
+    let untold = body(&json!({"results": rows, "count": 2}));
+    inject(&lab, "status", Fault::next(untold));
+    lab.apply(&["--retry-jobs"]).exits(3).says(&held(1, 0));
+    // One whose other password is not in sync is not retried, and still did not recover.
+    lab.sim.set_status(&id(0), "INCRE_TRANSFER_FAILED");
+    let own = format!("  {}:\n    source: {{ credential: orders-db }}\n", id(0));
+    let text = lab.run(&["decrypt"]).exits(0).stdout;
+    let more = format!("{own}    destination: {{ password: 'canary-old' }}\n");
+    lab.plant(&["canary-old"]);
+    lab.document(text.replace(&own, &more)).exits(0);
+    lab.sim
+        .inject(refuse(&id(0), EndPointType::Destination, "DRS.M00202"));
+    lab.apply(&["--retry-jobs"])
+        .exits(1)
+        .says("its passwords are not all in sync")
+        .says(&held(1, 0));
+    assert_eq!(retried(&lab), [[id(0)]]);
+}
+
+#[test]
+fn only_a_job_without_another_credential_of_the_failed_one_is_proposed() {
+    let lab = lab(5, LATER);
+    let wide = "destination: { credential: wide }";
+    let orders = "source: { credential: orders-db }";
+    let head = "version: 1\ncredentials:\n  orders-db: { password: 'canary-new' }\n  wide: { \
+                password: 'canary-old' }\njobs:\n";
+    for jobs in [2, 5] {
+        let uses = [
+            [orders, wide],
+            [orders, wide],
+            [orders, ""],
+            ["", wide],
+            [orders, ""],
+        ];
+        let mut text = head.to_owned();
+        for (number, [source, destination]) in uses.into_iter().take(jobs).enumerate() {
+            let _ = writeln!(text, "  {}:\n    {source}\n    {destination}", id(number));
+        }
+        wrong(&lab, 5);
+        lab.document(text).exits(0);
+        let run = lab.apply(&["--retry-jobs"]).exits(3).says(&held(1, 0));
+        match jobs {
+            2 => run.says_not("--only"),
+            _ => run
+                .says_not(&format!("--only {}", id(1)))
+                .says(&format!("--only {}', which tries @orders-db once", id(2)))
+                .says(&format!("--only {}', which tries @wide once", id(3))),
+        };
+    }
+    assert_eq!(retried(&lab), [[id(0)]]);
 }
