@@ -271,6 +271,7 @@ impl<'a> JobLine<'a> {
                 let text = refusal.text.as_ref();
                 let says =
                     text.map_or_else(String::new, |text| format!(", the service says: {text}"));
+                advice = refusal.advice.map(str::to_owned);
                 let words = format!("not retried: {}{says}", refusal.code);
                 Self {
                     code: Some(refusal.code.as_str()),

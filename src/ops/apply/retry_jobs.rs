@@ -389,13 +389,18 @@ impl RetryJobsRun<'_> {
                 self.watch.open.insert(job);
                 continue;
             };
+            let is_wrong = matches!(&result, RetryJobsResult::Refused(refusal)
+                if refusal.kind == RefusalKind::WrongPassword);
+            self.results.insert(job.clone(), result);
+            if is_wrong {
+                continue;
+            }
             // Nothing logged in to its databases, so what was known before still holds.
             match former.get(&job) {
-                Some(failed) => self.state.retries.insert(job.clone(), failed.clone()),
+                Some(failed) => self.state.retries.insert(job, failed.clone()),
                 None => self.state.retries.remove(&job),
             };
             is_taken_back = true;
-            self.results.insert(job, result);
         }
         match is_taken_back {
             true => self.save(&guard),

@@ -110,6 +110,29 @@ fn a_job_that_an_earlier_run_retried_is_watched_while_it_starts() {
 }
 
 #[test]
+fn a_retry_that_the_service_answers_with_a_wrong_password_is_not_repeated() {
+    let row = json!({"id": J1, "status": "failed", "error_code": "DRS.KE0002"});
+    let answers = [
+        body(&json!({"results": [row], "count": 1})),
+        status(400, "DRS.KE0002"),
+    ];
+    for answer in answers {
+        let lab = lab_of(&[(J1, "INCRE_TRANSFER_FAILED")], SOON);
+        inject(&lab, "retry", Fault::always(answer));
+        lab.apply(&["--retry-jobs"])
+            .exits(3)
+            .says("not retried: DRS.KE0002")
+            .says("Correct the password in the manifest");
+        for _ in 0..2 {
+            lab.apply(&["--retry-jobs"])
+                .exits(3)
+                .says("the retry of 20");
+        }
+        assert_eq!(retried(&lab), [[J1]]);
+    }
+}
+
+#[test]
 fn a_job_that_fails_again_before_it_is_looked_at_is_not_said_to_be_unseen_alone() {
     let mut lab = lab_with(drspass::sim::SimConfig {
         jobs: vec![failed(J1, "INCRE_TRANSFER_FAILED")],
