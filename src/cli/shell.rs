@@ -139,6 +139,7 @@ impl Shell {
             }
             ApplyEvent::Retrying {
                 jobs,
+                is_over,
                 in_rounds,
                 at_most,
             } => {
@@ -147,7 +148,10 @@ impl Shell {
                     false => "",
                 };
                 let (jobs, time) = (text::jobs_named(jobs), text::duration(*at_most));
-                format!("Retrying {jobs}{order}; watching for at most {time}.\n")
+                match is_over {
+                    true => format!("Watching {jobs} of an earlier run for at most {time}.\n"),
+                    false => format!("Retrying {jobs}{order}; watching for at most {time}.\n"),
+                }
             }
         };
         self.message(&text);

@@ -262,8 +262,14 @@ impl<'a> JobLine<'a> {
             }
             RetryJobsResult::Unseen(Some(status)) => {
                 let kind = status.known().map(JobStatus::kind);
-                advice = (kind == Some(StatusKind::Failed))
-                    .then(|| "It failed again at once, or has not started yet.".to_owned());
+                let why = match kind {
+                    Some(StatusKind::Failed) => "It failed again at once, or has not started yet.",
+                    Some(StatusKind::Running) => {
+                        "It ran for too short a time to show that its passwords are right."
+                    }
+                    _ => "",
+                };
+                advice = (!why.is_empty()).then(|| why.to_owned());
                 let words = format!("retried; last seen {status}; check it later");
                 line('?', "unseen", Some(ReportedStatus::as_str(status)), words)
             }

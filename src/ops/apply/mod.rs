@@ -88,6 +88,8 @@ pub enum ApplyEvent {
     Stopping,
     Retrying {
         jobs: Vec<String>,
+        /// Whether all of them were retried by an earlier run.
+        is_over: bool,
         /// Whether one of each credential comes first.
         in_rounds: bool,
         at_most: Duration,

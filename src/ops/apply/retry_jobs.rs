@@ -185,6 +185,7 @@ impl RetryJobsRun<'_> {
             report.is_shown = !report.entries.is_empty() && (context.show_outcomes)(report);
             (context.progress)(ApplyEvent::Retrying {
                 jobs,
+                is_over: now.is_empty() && self.waiting.is_empty(),
                 in_rounds: !self.waiting.is_empty(),
                 at_most: self.options.at_most,
             });

@@ -16,6 +16,9 @@ use crate::core::status::{ReportedJob, ReportedStatus, StatusKind};
 /// comes at once, so that a job that fails again quickly is seen to start.
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// How long a job must run that was not seen to start: a resumed one shows a running state before
+/// it logs in.
+const STEADY: Duration = Duration::from_secs(10);
 
 #[derive(Default)]
 pub struct Watch {
@@ -25,6 +28,8 @@ pub struct Watch {
     pub last: BTreeMap<JobId, ReportedStatus>,
     /// A failed state after that is a new one.
     seen_starting: BTreeSet<JobId>,
+    /// Since when the others among the open ones were seen to run.
+    seen_running: BTreeMap<JobId, Instant>,
     /// How many run, failed again, and are in another state.
     settled: [usize; 3],
 }
@@ -75,7 +80,10 @@ impl Watch {
             if self.open.len() < open && !all {
                 return Ok(());
             }
-            sleep(wait.min(left)).await;
+            let running = self.seen_running.values();
+            let steady = running.map(|since| STEADY.saturating_sub(since.elapsed()));
+            let steady = steady.min().map_or(wait, |left| left.max(FIRST_WAIT));
+            sleep(wait.min(left).min(steady)).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
@@ -90,12 +98,22 @@ impl Watch {
         let Some(status) = reported.known() else {
             return;
         };
+        let is_starting = self.seen_starting.contains(&job);
         let (at, result) = match status.kind() {
-            StatusKind::Running => (0, RetryJobsResult::Runs(status)),
-            StatusKind::Failed if self.seen_starting.contains(&job) => {
+            StatusKind::Running => {
+                let since = *(self.seen_running.entry(job.clone())).or_insert_with(Instant::now);
+                if !is_starting && since.elapsed() < STEADY {
+                    return;
+                }
+                (0, RetryJobsResult::Runs(status))
+            }
+            StatusKind::Failed if is_starting || self.seen_running.contains_key(&job) => {
                 (1, RetryJobsResult::Failed(status))
             }
-            StatusKind::Failed | StatusKind::Paused => return,
+            StatusKind::Failed | StatusKind::Paused => {
+                self.seen_running.remove(&job);
+                return;
+            }
             StatusKind::Transient => {
                 self.seen_starting.insert(job);
                 return;
@@ -104,6 +122,7 @@ impl Watch {
         };
         self.settled[at] += 1;
         self.open.remove(&job);
+        self.seen_running.remove(&job);
         results.insert(job, result);
     }
 }

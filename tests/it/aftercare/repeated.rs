@@ -7,7 +7,7 @@ use drspass::sim::{Fault, FaultKind};
 use serde_json::{Value, json};
 
 use super::trouble::{body, inject, status};
-use super::{LATER, NEVER, SOON, failed, lab_of, lab_with, retried};
+use super::{LATER, NEVER, SOON, failed, lab_of, lab_with, retried, watched_for};
 use crate::outputs::messages;
 use crate::support::around::Watched;
 use crate::support::{J1, J2, Lab, send_signal};
@@ -88,8 +88,12 @@ fn a_retry_is_recorded_before_it_is_sent_and_forgotten_once_the_job_is_seen_to_r
     lab.apply(&["--retry-jobs"]).exits(3).says("not retried");
     assert!(retried(&lab).is_empty());
     lab.sim.set_status(J1, "INCRE_TRANSFER_STARTED");
-    let run = lab.apply(&["--retry-jobs"]).exits(0);
-    assert!(!run.all().contains("job "), "{}", run.all());
+    lab.apply(&["--retry-jobs"])
+        .exits(0)
+        .says(&format!(
+            "Watching 1 job ({J1}) of an earlier run for at most 5m."
+        ))
+        .says("runs again");
     assert!(recorded(&lab).is_null());
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
 }
@@ -104,8 +108,15 @@ fn a_job_that_an_earlier_run_retried_is_watched_while_it_starts() {
             .says("last seen STARTJOBING");
     }
     assert_eq!(retried(&lab), [[J1]]);
+    // It may not have logged in yet.
     lab.sim.set_status(J1, "INCRE_TRANSFER_STARTED");
-    lab.apply(&["--retry-jobs"]).exits(0);
+    lab.apply(&["--retry-jobs"])
+        .exits(3)
+        .says("last seen INCRE_TRANSFER_STARTED")
+        .says("It ran for too short a time to show that its passwords are right.");
+    assert!(recorded(&lab)[J1]["at"].is_string());
+    watched_for(&lab, "1m");
+    lab.apply(&["--retry-jobs"]).exits(0).says("runs again");
     assert!(recorded(&lab).is_null());
 }
 

@@ -498,6 +498,44 @@ fn a_job_that_did_not_recover_keeps_the_others_from_a_retry_whatever_its_state()
     assert_eq!(retried(&lab), [[id(0)]]);
 }
 
+/// Such jobs, paused.
+fn paused(jobs: usize, delay: Duration) -> Lab {
+    let lab = lab(jobs, delay);
+    for number in 0..jobs {
+        lab.sim.set_status(&id(number), "PAUSING");
+    }
+    lab
+}
+
+#[test]
+fn a_resumed_job_that_runs_before_it_logs_in_proves_nothing() {
+    let lab = paused(3, LATER);
+    wrong(&lab, 3);
+    lab.apply(&["--retry-jobs", "--resume-paused"])
+        .exits(3)
+        .says(&format!("! job {} retried, failed again", id(0)))
+        .says(&held(1, 0))
+        .says(&held(2, 0));
+    assert_eq!(retried(&lab), [[id(0)]]);
+}
+
+#[test]
+fn a_resumed_job_that_was_not_watched_long_enough_stays_recorded() {
+    let lab = paused(3, NEVER);
+    lab.configure("apply: { retry: { max_elapsed: 1s } }");
+    for _ in 0..2 {
+        lab.apply(&["--retry-jobs", "--resume-paused"])
+            .exits(3)
+            .says("retried; last seen INCRE_TRANSFER_STARTED")
+            .says(&held(1, 0));
+    }
+    assert_eq!(retried(&lab), [[id(0)]]);
+    watched_for(&lab, "1m");
+    lab.apply(&["--retry-jobs", "--resume-paused"]).exits(0);
+    assert_eq!(retried(&lab), [vec![id(0)], vec![id(1), id(2)]]);
+    assert!(lab.state()["body"]["retries"].is_null());
+}
+
 #[test]
 fn only_a_job_without_another_credential_of_the_failed_one_is_proposed() {
     let lab = lab(5, LATER);
