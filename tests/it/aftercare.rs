@@ -15,17 +15,22 @@ use crate::outputs::messages;
 use crate::preflight::{asked, id, lab_with};
 use crate::support::{J1, J2, J3, Lab};
 
-/// A job whose databases were given new passwords that DRS does not know.
+/// A job whose databases were given new passwords that DRS does not know. The sources of all
+/// such jobs are one account.
 fn failed(id: &str, status: &str) -> JobSpec {
-    let database = Some(EndpointSpec {
+    let database = EndpointSpec {
         real_password: Some("canary-old".to_owned()),
         detail_password: Some("canary-in-the-details".to_owned()),
         ..EndpointSpec::default()
-    });
+    };
     JobSpec {
         status: status.to_owned(),
-        source: database.clone(),
-        destination: database,
+        source: Some(EndpointSpec {
+            ip: Some("192.0.2.10".to_owned()),
+            user: Some("drs".to_owned()),
+            ..database.clone()
+        }),
+        destination: Some(database),
         ..JobSpec::new(id)
     }
 }

@@ -383,13 +383,13 @@ fn no_two_jobs_try_a_credential_at_once_that_was_not_seen_to_work() {
 
 #[test]
 fn a_job_that_starts_with_a_former_password_proves_nothing_of_the_new_one() {
-    let mut lab = lab(4, LATER);
+    let mut lab = lab(7, LATER);
     lab.configure("apply: { retry: { max_elapsed: 1s } }");
     lab.apply(&["--retry-jobs"])
         .exits(3)
         .says("last seen STARTJOBING");
     // The database does not have the next password yet, and the starting job refuses it.
-    let ids: Vec<String> = (0..4).map(id).collect();
+    let ids: Vec<String> = (0..7).map(id).collect();
     seal(&mut lab, &ids, "canary-next");
     watched_for(&lab, "1m");
     lab.sim
@@ -399,9 +399,10 @@ fn a_job_that_starts_with_a_former_password_proves_nothing_of_the_new_one() {
         .says(&format!("= job {} retried, runs again", ids[0]))
         .says(&format!("! job {} retried, failed again", ids[1]))
         .says(&held(2, 1))
-        .says(&held(3, 1));
+        .says(&held(6, 1));
     assert_eq!(retried(&lab), [[id(0)], [id(1)]]);
     let recorded = lab.state()["body"]["retries"].clone();
+    assert!(!lab.sim.is_locked(&ids[0], "source"));
     assert!(recorded[&ids[1]]["proven"].is_null(), "{recorded}");
 }
 
@@ -458,8 +459,8 @@ fn a_saved_plan_of_other_jobs_knows_that_the_shared_password_failed() {
 
 #[test]
 fn a_job_that_did_not_recover_keeps_the_others_from_a_retry_whatever_its_state() {
-    let mut lab = lab(3, LATER);
-    wrong(&lab, 3);
+    let mut lab = lab(7, LATER);
+    wrong(&lab, 7);
     lab.apply(&["--retry-jobs"]).exits(3);
     let proposed = format!("--only {}', which tries @orders-db once more", id(1));
     for state in [
@@ -478,8 +479,9 @@ fn a_job_that_did_not_recover_keeps_the_others_from_a_retry_whatever_its_state()
             .says(&proposed);
         lab.run(&["apply", "--retry-jobs"]).exits(3);
     }
-    let rows = [1, 2].map(|it| json!({"id": id(it), "status": "INCRE_TRANSFER_FAILED"}));
-    let untold = body(&json!({"results": rows, "count": 2}));
+    let rows =
+        [1, 2, 3, 4, 5, 6].map(|it| json!({"id": id(it), "status": "INCRE_TRANSFER_FAILED"}));
+    let untold = body(&json!({"results": rows, "count": 6}));
     inject(&lab, "status", Fault::next(untold));
     lab.apply(&["--retry-jobs"]).exits(3).says(&held(1, 0));
     // One whose other password is not in sync is not retried, and still did not recover.
@@ -496,6 +498,7 @@ fn a_job_that_did_not_recover_keeps_the_others_from_a_retry_whatever_its_state()
         .says("its passwords are not all in sync")
         .says(&held(1, 0));
     assert_eq!(retried(&lab), [[id(0)]]);
+    assert!(!lab.sim.is_locked(&id(0), "source"));
 }
 
 /// Such jobs, paused.
@@ -509,14 +512,15 @@ fn paused(jobs: usize, delay: Duration) -> Lab {
 
 #[test]
 fn a_resumed_job_that_runs_before_it_logs_in_proves_nothing() {
-    let lab = paused(3, LATER);
-    wrong(&lab, 3);
+    let lab = paused(7, LATER);
+    wrong(&lab, 7);
     lab.apply(&["--retry-jobs", "--resume-paused"])
         .exits(3)
         .says(&format!("! job {} retried, failed again", id(0)))
         .says(&held(1, 0))
-        .says(&held(2, 0));
+        .says(&held(6, 0));
     assert_eq!(retried(&lab), [[id(0)]]);
+    assert!(!lab.sim.is_locked(&id(0), "source"));
 }
 
 #[test]
