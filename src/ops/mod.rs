@@ -4,6 +4,7 @@
 pub mod apply;
 pub mod compare;
 pub mod error;
+pub mod former;
 pub mod git;
 pub mod inspect;
 pub mod ledger;

@@ -8,7 +8,7 @@ use crate::core::job::EntryKey;
 use crate::core::state::{RunId, State};
 use crate::ops::OpError;
 use crate::ops::error::Failure;
-use crate::ops::relocate::check_moved;
+use crate::ops::former::check_moved;
 use crate::store::{Recovery, Store, StoreError};
 use crate::sys::files;
 
