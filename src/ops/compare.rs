@@ -96,12 +96,8 @@ impl<'a> Comparison<'a> {
     }
 
     pub fn check_rollback(&self, allowed: bool) -> Result<(), OpError> {
-        match (self.rollback, &self.state) {
-            (Some(rollback), Some(state)) if !allowed => Err(OpError::rollback(
-                rollback.to,
-                state.revision,
-                rollback.applied,
-            )),
+        match self.rollback {
+            Some(Rollback { to, applied }) if !allowed => Err(OpError::rollback(to, applied)),
             _ => Ok(()),
         }
     }

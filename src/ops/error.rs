@@ -221,26 +221,24 @@ impl OpError {
         .into()
     }
 
-    /// A manifest whose revision was used before: `applied` last, `highest` of all.
-    pub fn rollback(manifest: u64, applied: u64, highest: u64) -> Self {
+    /// A manifest whose revision was used before, `highest` of all.
+    pub fn rollback(manifest: u64, highest: u64) -> Self {
         let what = if manifest == highest {
-            "which was used before".to_owned()
+            format!("another manifest with revision {manifest} was applied")
         } else {
-            format!("but revision {highest} was applied already")
+            format!(
+                "the manifest has revision {manifest}, but revision {highest} was applied already"
+            )
         };
         let next = highest.saturating_add(1);
-        let anew = if manifest < applied {
-            "Check out the newest manifest"
-        } else {
-            "To give it a revision of its own, run 'drspass rekey' next to this state"
-        };
         Failure::new(
             "drspass::sealed::rollback",
-            format!("the manifest has revision {manifest}, {what}"),
+            what,
             format!(
-                "Nothing was sent or changed. {anew}; or, if this one is meant, as after 'git \
-                 revert', plan and apply it once with --allow-rollback. After a change with \
-                 drspass, such as 'drspass set', it has revision {next} and needs no flag."
+                "Nothing was sent or changed. Take the newest manifest first, such as with 'git \
+                 pull'; or, if this one is meant, as after 'git revert', plan and apply it once \
+                 with --allow-rollback. After a change with drspass, such as 'drspass set', it has \
+                 revision {next} and needs no flag."
             ),
         )
         .class(ErrorClass::Sealed)

@@ -268,7 +268,7 @@ impl<'a> LockedLedger<'a> {
             }
             let back = state.rollback_from(sealed.revision, &self.opened.digest);
             if let (Some(highest), false) = (back, allow_rollback) {
-                return Err(OpError::rollback(sealed.revision, state.revision, highest));
+                return Err(OpError::rollback(sealed.revision, highest));
             }
         }
         let version = store.version()?;

@@ -332,7 +332,9 @@ fn the_former_manifest_goes_on_until_the_new_one_is_merged() {
         .exits(1)
         .says("was not written with the former key");
     // The others used this revision too; and DRS has what they set.
-    lab.run(&["plan"]).exits(1).says("which was used before");
+    lab.run(&["plan"])
+        .exits(1)
+        .says("another manifest with revision ");
     lab.run(&["rekey", "--yes"]).exits(0);
     lab.run(&["plan"]).exits(0).says("1 to change");
     lab.apply(&[]).exits(0);

@@ -113,8 +113,10 @@ fn one_revision_never_belongs_to_two_manifests() {
     for args in [&["plan"][..], &["apply", "--auto-approve"]] {
         lab.run(args)
             .exits(1)
-            .says(&format!("has revision {number}, which was used before"))
-            .says("'drspass rekey'")
+            .says(&format!(
+                "another manifest with revision {number} was applied"
+            ))
+            .says("Take the newest manifest first, such as with 'git pull'")
             .says(&format!("revision {}", number + 1));
     }
     let plan = lab.run(&["plan", "--allow-rollback"]).exits(0).stdout;
