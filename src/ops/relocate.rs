@@ -82,8 +82,8 @@ pub fn relocate(
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     if snapshot.is_unsaved() {
         return Err(OpError::unfit(
-            "the state has answers or a key that are not written yet",
-            "Nothing was changed. Run 'drspass apply' first, which writes them.",
+            "a cut-off apply or a rekey is not written to the state yet",
+            "Nothing was changed. Run 'drspass apply' first, which writes it.",
         ));
     }
     let Some(state) = snapshot.known.state() else {

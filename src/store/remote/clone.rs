@@ -95,7 +95,7 @@ impl GitClone {
                 REMOTE,
                 format!("the clone in {} has no remote {remote}", self.top.display()),
                 format!(
-                    "Nothing was sent or changed. Add it with 'git remote add {remote} URL', or name another one in 'state' of drspass.yaml."
+                    "Nothing was sent or changed. Add it with 'git remote add {remote} URL', or name another remote."
                 ),
             ));
         }

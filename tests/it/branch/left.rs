@@ -236,7 +236,11 @@ fn an_init_that_was_cut_off_says_how_to_begin_again() {
     lab.killed_at("place.after_push", 1, &init(&target, PLACE));
     assert!(lab.exists("drspass.yaml") && !lab.exists("passwords.yaml.age"));
     let first = lab.tip();
-    let again = lab.run(&["init"]).exits(1);
+    // From the directory above, where the command that is named has to work too.
+    let above = lab.dir.path().parent().unwrap();
+    let mut command = lab.command(&["-C".as_ref(), lab.dir.path().file_name().unwrap()]);
+    command.arg("init").current_dir(above);
+    let again = lab.run_command(command).exits(1);
     let text = again
         .stderr
         .split_whitespace()
@@ -263,12 +267,12 @@ fn an_init_that_was_cut_off_says_how_to_begin_again() {
     // The command that was named removes what it was named for, and nothing newer.
     let removed = Command::new("git")
         .args(&removal)
-        .current_dir(lab.dir.path())
+        .current_dir(above)
         .output()
         .unwrap();
     assert!(!removed.status.success());
     lab.in_origin(&["update-ref", &reference, &first]);
-    git(lab.dir.path(), &removal);
+    git(above, &removal);
     lab.run(&["init"]).exits(0);
     lab.passwords(&[(J1, "source", "canary-1")]);
     lab.apply(&[]).exits(0).says("1 applied");
