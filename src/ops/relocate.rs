@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::apply::turn::check_free;
+use super::error::ErrorClass;
 use super::former::{check_moved, still_used};
 use super::git::git_files;
 use super::rewrite::Rewrite;
@@ -48,10 +49,7 @@ pub fn relocate(
                 help,
             ));
         }
-        // Cut off before its last step.
-        let also = write_config(root, place)?;
-        let serial = sealed.state.floor().map_or(0, |floor| floor.serial);
-        return Ok((serial, Some(also)));
+        return finish(root, unlock, rules, place);
     }
     let renamed = renamed(root, &sealed, (&store, &name))?;
     if sealed.moved_from.is_some() && renamed.is_none() {
@@ -108,6 +106,24 @@ pub fn relocate(
     let also = write_config(root, place)?;
     drop(guard);
     Ok((there.serial, Some(also)))
+}
+
+/// Goes on with a move that was cut off after the manifest.
+fn finish(
+    root: &Root,
+    unlock: &Unlock<'_>,
+    rules: &UserRules,
+    place: &Place,
+) -> Result<(u64, Option<Vec<PathBuf>>), OpError> {
+    let also = write_config(root, place)?;
+    let root = root.reread()?;
+    let opened = root.open(unlock, rules)?;
+    if opened.sealed.index && root.check_index(&opened, ErrorClass::Failed).is_err() {
+        root.write_index(&opened)?;
+    }
+    let there = root.store.read_alone(&root.store_keys(&opened, rules)?)?;
+    let serial = there.known.state().map_or(0, |state| state.serial);
+    Ok((serial, Some(also)))
 }
 
 /// Returns the place to seal if the sealed repository only has a new address: drspass.yaml names

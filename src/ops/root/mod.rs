@@ -145,6 +145,11 @@ impl Root {
         })
     }
 
+    /// Returns the root of the drspass.yaml that is there now.
+    pub fn reread(&self) -> Result<Self, OpError> {
+        Self::locate(&self.folder, None, &self.access)
+    }
+
     pub fn store_of(&self, place: &Place) -> Store {
         Store::of(place, &self.folder, &self.access)
     }
