@@ -240,6 +240,8 @@ pub enum RecoveryUse {
     First,
     /// In any case: the state is another one by now, so the outcomes become unknown.
     AsUnknown,
+    /// With the newest manifest: the state was moved, where nothing else has the outcomes.
+    AfterMove,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,9 @@ use crate::core::fingerprint::Fingerprinter;
 use crate::core::job::EntryKey;
 use crate::core::plan::{self, PlanInputs, prints_of, to_record};
 use crate::core::rekey::carried_over;
+use crate::core::place::{MovedFrom, SealedPlace};
 use crate::core::report::{LedgerReport, MovedState, PlanNote};
+use crate::core::redact::ForeignText;
 use crate::core::rotation::RotationReport;
 use crate::core::state::{CopiedFrom, Holder, Lineage, RunId, State};
 use crate::store::{
@@ -31,13 +33,36 @@ pub fn list(root: &Root) -> Result<(Option<State>, Vec<PlanNote>, bool), OpError
     let holder = lock_holder(root, state.as_ref())?;
     let work = work_note(journal, holder.as_deref());
     let has_more = journal == JournalLeft::Foreign && holder.is_none();
-    Ok((state, lost.into_iter().chain(work).collect(), has_more))
+    let moved = state.as_ref().and_then(moved_words).map(PlanNote::new);
+    let notes = lost.into_iter().chain(work).chain(moved).collect();
+    Ok((state, notes, has_more))
 }
 
-/// Returns who holds a state on a branch, read without a key.
-pub fn holder(root: &Root) -> Result<Option<Holder>, OpError> {
-    let state = root.store.unauthenticated()?.read_claimed_alone()?;
-    Ok(state.and_then(|state| state.holder).map(|holder| *holder))
+/// Returns who holds a state on a branch, read without a key, and the note on a move.
+pub fn holder(root: &Root) -> Result<(Option<Holder>, Option<String>), OpError> {
+    let state = root.store.unauthenticated()?.read_claimed_alone();
+    let state = match (state, root.store.branch()) {
+        // The lock of a file is not in the state.
+        (Err(_), None) => None,
+        (state, _) => state?,
+    };
+    let note = state.as_ref().and_then(moved_words);
+    Ok((state.and_then(|state| state.holder).map(|it| *it), note))
+}
+
+/// Says that a state, whose texts nothing proves, was moved or is a copy.
+fn moved_words(state: &State) -> Option<String> {
+    if let Some(place) = state.moved_to.as_deref().and_then(ForeignText::clean) {
+        return Some(format!(
+            "the state was moved to {place} (not authenticated); the newest manifest goes on there"
+        ));
+    }
+    let copied = state.copied.as_ref().filter(|copied| copied.untouched)?;
+    let place = ForeignText::clean(&copied.place)?;
+    Some(format!(
+        "the state was copied from {place} (not authenticated); until that move is done, a run may \
+         hold the lock there, which 'drspass plan' shows"
+    ))
 }
 
 /// Returns the authenticated state, or the entries of it that match `addresses`.
@@ -166,10 +191,38 @@ impl<'a> LockedLedger<'a> {
         runtime: &'a Runtime,
         command: &str,
     ) -> Result<Self, OpError> {
-        let info = (runtime.lock_info)(command);
+        Self::of(root, root.open(unlock, rules)?, rules, runtime, command)
+    }
+
+    /// Like [`LockedLedger::open`], to end the lock of a run on a branch.
+    pub fn to_release(
+        root: &'a Root,
+        unlock: &Unlock<'_>,
+        rules: &UserRules,
+        runtime: &'a Runtime,
+    ) -> Result<Self, OpError> {
         let opened = root.open(unlock, rules)?;
         let guard = root.lock(&opened.sealed, &opened.digest, &info)?;
         let keys = root.store_keys(&opened, rules)?;
+        let former = opened.sealed.moved_from.as_ref();
+        let is_file = |from: &MovedFrom| matches!(from.place, SealedPlace::File(_));
+        if root.store.branch().is_none() && former.is_none_or(is_file) {
+            return Err(OpError::unfit(
+                "the lock of a state in a file ends with its process; there is nothing to release",
+                "Nothing was changed.",
+            ));
+        }
+        Self::of(root, opened, rules, runtime, "lock release")
+    }
+
+    fn of(
+        root: &'a Root,
+        opened: Opened,
+        rules: &UserRules,
+        runtime: &'a Runtime,
+        command: &str,
+    ) -> Result<Self, OpError> {
+        let info = (runtime.lock_info)(command);
         Ok(Self {
             root,
             runtime,
@@ -431,11 +484,13 @@ impl<'a> LockedLedger<'a> {
                 if let Some((serial, marked)) = released {
                     return Ok(self.changed("released", &marked, serial));
                 }
-                let what = match present {
-                    Some(holder) => format!("the state is held by {holder}"),
-                    None => "no run holds the state".to_owned(),
-                };
-                Err(OpError::unfit(what, "Nothing was changed."))
+                Err(match present {
+                    Some(holder) => OpError::unfit(
+                        format!("that run does not hold the state; it is held by {holder}"),
+                        "Nothing was changed. 'drspass lock show' names the run.",
+                    ),
+                    None => OpError::unfit("no run holds the state", "Nothing was changed."),
+                })
             }
         }
     }

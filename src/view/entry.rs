@@ -503,6 +503,13 @@ pub fn saved_notes(saved: &StateSaved) -> Vec<String> {
                          run, in this root directory: {recover}"
                     ),
                 ),
+                RecoveryUse::AfterMove => (
+                    "",
+                    format!(
+                        "the state was moved to another place during the run. Take the newest \
+                         manifest, such as with 'git pull', then run: {recover}"
+                    ),
+                ),
             };
             vec![
                 format!("the state could not be saved: {why}"),

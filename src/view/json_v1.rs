@@ -256,7 +256,7 @@ pub fn apply(report: &ApplyReport, exit_code: u8) -> String {
         RecoveryUse::WithoutJournal => "without_journal",
         RecoveryUse::InAnotherClone => "in_another_clone",
         RecoveryUse::First => "first",
-        RecoveryUse::AsUnknown => "as_unknown",
+        RecoveryUse::AsUnknown | RecoveryUse::AfterMove => "as_unknown",
     });
     let stopped_by = report.interrupted.map(|signal| match signal {
         Signal::Interrupt => "interrupt",

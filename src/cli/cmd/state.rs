@@ -247,7 +247,7 @@ fn named(labels: &[String]) -> String {
 pub fn release(context: &Context<'_>, args: &LockReleaseArgs) -> Result<u8, OpError> {
     let root = context.root()?;
     let (unlock, rules, runtime) = (context.unlock(), context.rules(), env::runtime());
-    let ledger = LockedLedger::open(&root, &unlock, &rules, &runtime, "lock release");
+    let ledger = LockedLedger::to_release(&root, &unlock, &rules, &runtime);
     let ledger = ledger.map_err(|error| match error {
         OpError::Store(StoreError::Locked { path, holder }) => Failure::new(
             "drspass::lock::held",
@@ -286,9 +286,9 @@ pub fn release(context: &Context<'_>, args: &LockReleaseArgs) -> Result<u8, OpEr
 pub fn lock(context: &Context<'_>, args: &LockShowArgs) -> Result<u8, OpError> {
     let root = context.root()?;
     let mut next = None;
+    let (holder, note) = ledger::holder(&root)?;
     let (is_held, name, out) = match root.store.branch() {
         Some(_) => {
-            let holder = ledger::holder(&root)?;
             let says = |holder| wait_or_take_over(&root, holder);
             next = holder.as_ref().map(says).transpose()?;
             let out = holder.as_ref().map(json_v1::HolderOut::of_branch);
@@ -319,6 +319,9 @@ pub fn lock(context: &Context<'_>, args: &LockShowArgs) -> Result<u8, OpError> {
         None => "The lock is free.\n".to_owned(),
     };
     let arrived = context.shell.result(&text);
+    if let Some(note) = note {
+        context.shell.message(&format!("note: {note}\n"));
+    }
     if let Some(next) = next {
         context.shell.message(&format!("Next: {next}.\n"));
     }

@@ -265,11 +265,12 @@ impl Run<'_> {
         };
         if matches!(error, StoreError::Changed { .. }) {
             let has_own = is_on_branch && has_journal;
-            let found = has_own.then(|| store.read_alone(self.keys).ok()).flatten();
+            let found = store.read_alone(self.keys).ok();
             let found = found.as_ref().and_then(|found| found.known.state());
-            return match found.is_some_and(is_marked) {
-                true => RecoveryUse::InAnotherClone,
-                false => RecoveryUse::AsUnknown,
+            return match found {
+                Some(found) if found.moved_to.is_some() => RecoveryUse::AfterMove,
+                Some(found) if has_own && is_marked(found) => RecoveryUse::InAnotherClone,
+                _ => RecoveryUse::AsUnknown,
             };
         }
         match (has_journal, is_on_branch) {
