@@ -7,10 +7,11 @@ use super::error::take_newest;
 use super::root::{Opened, Root, Unlock, UserRules};
 use crate::core::address::Selection;
 use crate::core::fingerprint::{ChangeId, ChangedEntry};
+use crate::core::manifest::Sealed;
 use crate::core::plan::{self, Exceeded, Plan, PlanInputs};
 use crate::core::report::{PlanNote, PlanReport};
 use crate::core::state::{Holder, Rollback, State};
-use crate::store::{JournalLeft, LockStatus, StateSnapshot, StoredState};
+use crate::store::{JournalLeft, LockStatus, StateSnapshot, Store, StoredState};
 use crate::sys::signals;
 
 /// The entries that a run is limited to.
@@ -261,15 +262,33 @@ pub fn wait_or_take_over(root: &Root, holder: &Holder) -> Result<String, OpError
 }
 
 /// Returns the holder of the lock, or of a state on a branch, for a run that does not take it.
-pub fn lock_holder(root: &Root, state: Option<&State>) -> Result<Option<String>, OpError> {
-    Ok(match root.store.lock_status()? {
+pub fn lock_holder(
+    root: &Root,
+    sealed: &Sealed,
+    snapshot: &StateSnapshot,
+) -> Result<Option<String>, OpError> {
+    let store = snapshot.store(&root.store);
+    let state = snapshot.known.state();
+    let here = claimed_holder(&root.store, state.filter(|_| snapshot.former.is_none()))?;
+    let Some(from) = sealed.moved_from.as_ref().filter(|_| here.is_none()) else {
+        return Ok(here);
+    };
+    let former = root.former_store(&from.place)?;
+    // One whose directory is gone has no lock.
+    let locked = former.map(|former| claimed_holder(&former, None).unwrap_or_default());
+    match locked.flatten() {
+        None => claimed_holder(store, state),
+        held => Ok(held),
+    }
+}
+
+/// Like [`lock_holder`], of one place.
+pub fn claimed_holder(store: &Store, state: Option<&State>) -> Result<Option<String>, OpError> {
+    Ok(match store.lock_status()? {
         LockStatus::Free => state
             .and_then(|state| state.holder.as_ref())
             // A run of this clone whose lock is free has ended.
-            .filter(|holder| {
-                let branch = root.store.branch();
-                branch.is_none_or(|branch| !branch.was_here(holder))
-            })
+            .filter(|holder| store.branch().is_none_or(|it| !it.was_here(holder)))
             .map(|holder| format!("{holder}; if that run was lost, {}", take_over(holder))),
         LockStatus::Held(None) => Some("an unknown process".to_owned()),
         LockStatus::Held(Some(holder)) => Some(holder.to_string()),

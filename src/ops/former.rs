@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use super::OpError;
+use super::apply::turn::held;
 use super::error::{ErrorClass, Failure};
 use super::root::Root;
 use crate::core::job::EntryKey;
@@ -12,7 +13,13 @@ use crate::core::manifest::Sealed;
 use crate::core::place::{MovedFrom, Place, SealedPlace};
 use crate::core::state::{CopiedFrom, Holder, State};
 use crate::store::branch::Branch;
-use crate::store::{LockGuard, LockInfo, StateSnapshot, Store, StoreError, StoreKeys, StoredState};
+use crate::store::{
+    FormerState, JournalLeft, LockGuard, LockInfo, StateSnapshot, Store, StoreError, StoreKeys,
+    StoredState,
+};
+
+/// What to do where nothing at the former place counts any more.
+const WAY_OUT: &str = "'drspass state distrust' marks every entry to be sent again, and 'drspass state move --done' then ends the move";
 
 impl Root {
     /// Reads the state, and after a move that is not done the one at the former place too: as long as
@@ -28,77 +35,177 @@ impl Root {
         keys: &StoreKeys,
         mut snapshot: StateSnapshot,
     ) -> Result<StateSnapshot, OpError> {
-        let Some(state) = snapshot.known.state() else {
+        let StoredState::Ours(state) = &mut snapshot.known else {
             return Ok(snapshot);
         };
         if self.elsewhere(sealed)?.is_some() {
             return Ok(snapshot);
         }
-        check_moved(state, sealed)?;
+        check_moved(state, &sealed.state.name())?;
         let Some(from) = &sealed.moved_from else {
             return Ok(snapshot);
         };
-        let Some((mut former, is_proved)) = self.former_state(from, keys)? else {
+        let Some((store, there)) = self.former_state(sealed, from, keys, state)? else {
             return Ok(snapshot);
         };
+        let (former, is_proved) = match &there.known {
+            StoredState::Ours(former) => (former, true),
+            // Someone may have rekeyed with the former manifest.
+            StoredState::OtherKey { claimed } => (claimed, false),
+            StoredState::Absent => return Ok(snapshot),
+        };
         // It was marked only once nothing was written there any more.
-        let is_moved_here = former.moved_to.as_ref() == Some(&sealed.state.name());
-        if is_proved && !is_moved_here {
-            check_moved(&former, sealed)?;
-        }
-        if is_proved && is_moved_here || !went_on(&former, state, from) {
+        if is_proved && former.moved_to.as_ref() == Some(&sealed.state.name()) {
             return Ok(snapshot);
         }
-        let (place, then) = (from.place.name(), taken_along(state, from));
-        if !(state.is_copy() && is_proved) {
-            return Err(Failure::new(
-                "drspass::state::still_written",
-                format!(
-                    "someone still writes to {place}: serial {}, moved at {then}",
-                    former.serial
-                ),
-                "Nothing was sent or changed. Have them take the new manifest. What they set is not in the state: 'drspass state distrust' marks every entry to be sent again, and 'drspass state move --done' ends the move.",
-            )
-            .class(ErrorClass::Failed)
-            .into());
+        if is_proved {
+            check_moved(former, &from.place.name())?;
         }
-        if let Some(holder) = &former.holder {
-            return Err(former_held(&place, holder));
+        let (went_on, is_cut_off) = (
+            went_on(former, state, from),
+            there.journal == JournalLeft::Unfolded,
+        );
+        if state.is_copy() && is_proved && (went_on || is_cut_off) {
+            let version = snapshot.version;
+            let place = from.place.name();
+            let former = FormerState {
+                store,
+                place,
+                version: there.version.clone(),
+            };
+            return Ok(StateSnapshot {
+                version,
+                is_carried_over: snapshot.is_carried_over || there.is_carried_over,
+                former: Some(Box::new(former)),
+                ..there
+            });
         }
-        former.copied = Some(CopiedFrom {
-            place,
-            serial: former.serial,
-            untouched: true,
-        });
-        snapshot.known = StoredState::Ours(former);
+        if went_on {
+            return Err(still_written(
+                &format!("someone still writes to {}", from.place.name()),
+                (former.serial, taken_along(state, from)),
+                "Have them take the new manifest.",
+            ));
+        }
+        if is_cut_off && store.settle_at(&self.store, state, keys)? {
+            snapshot.journal = JournalLeft::Unfolded;
+        }
         Ok(snapshot)
     }
 
-    /// Returns the state at the former place, and whether it was made with this key; one that is gone
-    /// has not gone on.
-    pub fn former_state(
+    /// Returns the former place with its state; `None` if it is gone, which has not gone on, unless
+    /// this clone knows better.
+    fn former_state(
         &self,
+        sealed: &Sealed,
         from: &MovedFrom,
         keys: &StoreKeys,
-    ) -> Result<Option<(State, bool)>, OpError> {
+        here: &State,
+    ) -> Result<Option<(Store, StateSnapshot)>, OpError> {
+        let place = from.place.name();
         let Some(store) = self.former_store(&from.place)? else {
             return Err(Failure::new(
                 "drspass::place::remote",
-                format!("no remote of this clone is the former place, {}", from.place.name()),
-                "Nothing was sent or changed. Add it with 'git remote add'. If that place is lost, run 'drspass state distrust', which marks every entry to be sent again, then 'drspass state move --done'.",
+                format!("no remote of this clone is the former place, {place}"),
+                format!("Nothing was sent or changed. Add it with 'git remote add'. If that place is lost, {WAY_OUT}."),
             )
             .into());
         };
-        match store.read_alone(&keys.clone().above(None)) {
-            Ok(snapshot) => Ok(match snapshot.known {
-                StoredState::Ours(state) => Some((state, true)),
-                // Someone may have rekeyed with the former manifest.
-                StoredState::OtherKey { claimed } => Some((claimed, false)),
-                StoredState::Absent => None,
-            }),
-            Err(StoreError::NoBranch { .. }) => Ok(None),
+        let read = store.read(&keys.clone().above(None)).and_then(|there| {
+            let state = there.known.state();
+            // The mark is the last thing that is written there.
+            let state = state.filter(|it| it.moved_to.as_ref() != Some(&sealed.state.name()));
+            if let (Some(branch), Some(state)) = (store.branch(), state) {
+                branch.check_former(state)?;
+            }
+            Ok(there)
+        });
+        match read {
+            Ok(there) => Ok(Some((store, there))),
+            Err(StoreError::NoBranch { .. }) => match seen_beyond(&store, here, from) {
+                Some(serial) => Err(still_written(
+                    &format!("the state at {place} is gone, and someone wrote to it"),
+                    (serial, taken_along(here, from)),
+                    "Put the branch back.",
+                )),
+                None => Ok(None),
+            },
+            Err(error) if error.is_unusable() => Err(Failure::new(
+                "drspass::state::former",
+                format!("the state at the former place, {place}, is not usable"),
+                format!("Nothing was sent or changed. Check who changed it, and put it back; otherwise {WAY_OUT}."),
+            )
+            .because(error)
+            .into()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Ends at the former place what a lost run left there, its answers and its lock. From there the
+    /// state is taken along with the next write.
+    pub fn settle_former(
+        &self,
+        guard: &LockGuard,
+        keys: &StoreKeys,
+        mut snapshot: StateSnapshot,
+    ) -> Result<StateSnapshot, OpError> {
+        let StoredState::Ours(state) = &mut snapshot.known else {
+            return Ok(snapshot);
+        };
+        let Some(former) = snapshot.former.take() else {
+            return Ok(snapshot);
+        };
+        let FormerState {
+            store,
+            place,
+            version,
+        } = *former;
+        if let Some(holder) = &state.holder
+            && snapshot.is_carried_over
+        {
+            // Only a former manifest writes there.
+            return Err(held(&store, holder));
+        }
+        if state.holder.take().is_some() || snapshot.journal == JournalLeft::Unfolded {
+            store.commit(guard, &keys.clone().above(None), state, &version)?;
+        }
+        if store.branch().is_none() && snapshot.journal != JournalLeft::None {
+            store.end_journal(guard)?;
+        }
+        snapshot.journal = JournalLeft::None;
+        state.copied = Some(CopiedFrom {
+            place,
+            serial: state.serial,
+            untouched: true,
+        });
+        Ok(snapshot)
+    }
+
+    /// Returns the serial at the former place, as it is or as this clone saw it last. Refuses while a
+    /// run there may still be sending.
+    pub fn former_serial(
+        &self,
+        from: &MovedFrom,
+        keys: &StoreKeys,
+    ) -> Result<Option<u64>, OpError> {
+        // One that is not found or cannot be read is no reason to trust the new one.
+        let Ok(Some(store)) = self.former_store(&from.place) else {
+            return Ok(None);
+        };
+        let there = store.read_alone(&keys.clone().above(None));
+        let known = there.map_or(StoredState::Absent, |there| there.known);
+        let was_here = |it: &Holder| store.branch().is_some_and(|branch| branch.was_here(it));
+        if let Some(holder) = known.state().and_then(|state| state.holder.as_deref())
+            && !was_here(holder)
+        {
+            return Err(held(&store, holder));
+        }
+        Ok(match known {
+            StoredState::Ours(state) | StoredState::OtherKey { claimed: state } => {
+                Some(state.serial)
+            }
+            StoredState::Absent => store.branch().and_then(|it| Some(it.last_seen()?.serial)),
+        })
     }
 
     /// Ends the lock of a run at the former place, once `approve` has seen it; returns the serial
@@ -121,9 +228,12 @@ impl Root {
         let StoredState::Ours(mut state) = snapshot.known else {
             return Ok(None);
         };
-        let Some(holder) = state.holder.take_if(|it| it.id.as_str() == id) else {
+        let Some(holder) = state.holder.take() else {
             return Ok(None);
         };
+        if holder.id.as_str() != id {
+            return Err(not_that_run(&holder));
+        }
         approve(&holder)?;
         store.commit(guard, &keys, &mut state, &snapshot.version)?;
         Ok(Some((state.serial, state.marked_by(id))))
@@ -155,13 +265,17 @@ impl Root {
             return Ok(());
         }
         if let Some(holder) = &state.holder {
-            return Err(former_held(&from.place.name(), holder));
+            return Err(held(&store, holder));
         }
         if here.is_some_and(|here| went_on(&state, here, from)) {
             return Err(still_used(from));
         }
         state.moved_to = Some(place);
         store.commit(&guard, &keys, &mut state, &snapshot.version)?;
+        // Its answers were taken along, or all is sent again.
+        if store.branch().is_none() && store.has_journal() {
+            store.set_aside_journal(&guard)?;
+        }
         Ok(())
     }
 
@@ -207,27 +321,43 @@ pub fn still_used(from: &MovedFrom) -> OpError {
     )
 }
 
-fn former_held(place: &str, holder: &Holder) -> OpError {
+/// Returns the serial that this clone saw at the former place, if it is beyond what was taken along.
+fn seen_beyond(store: &Store, here: &State, from: &MovedFrom) -> Option<u64> {
+    let branch = store.branch()?;
+    let seen = branch.last_seen()?;
+    let is_beyond = match [&from.floor.lineage, &here.lineage].contains(&&seen.lineage) {
+        true => seen.serial > taken_along(here, from),
+        false => branch.seen_lineages().contains(&from.floor.lineage),
+    };
+    is_beyond.then_some(seen.serial)
+}
+
+fn still_written(what: &str, (serial, then): (u64, u64), first: &str) -> OpError {
     Failure::new(
-        "drspass::lock::held",
-        format!("the state at {place} is held by {holder}"),
+        "drspass::state::still_written",
+        format!("{what}: serial {serial}, moved at {then}"),
         format!(
-            "Nothing was sent or changed. Run the command again when that run has ended; if it was lost, end its lock with 'drspass lock release {}'.",
-            holder.id
+            "Nothing was sent or changed. {first} What they set is not in the state: {WAY_OUT}."
         ),
     )
-    .class(ErrorClass::Locked)
     .into()
 }
 
-/// Refuses a state that goes on at another place.
-pub fn check_moved(state: &State, sealed: &Sealed) -> Result<(), OpError> {
+pub fn not_that_run(holder: &Holder) -> OpError {
+    OpError::unfit(
+        format!("that run does not hold the state; it is held by {holder}"),
+        "Nothing was changed. 'drspass lock show' names the run.",
+    )
+}
+
+/// Refuses a state at `here` that goes on at another place.
+pub fn check_moved(state: &State, here: &str) -> Result<(), OpError> {
     let Some(place) = &state.moved_to else {
         return Ok(());
     };
     Err(Failure::new(
         "drspass::state::moved",
-        format!("the state was moved from {} to {place}", sealed.state.name()),
+        format!("the state was moved from {here} to {place}"),
         "Nothing was sent or changed. This manifest is older than the move: take the newest one, such as with 'git pull'. If that place is lost, 'drspass state distrust' marks every entry to be sent again.",
     )
     .class(ErrorClass::Sealed)

@@ -7,17 +7,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use super::apply::turn::{check_free, check_recent, held, holder_of};
-use super::compare::{self, Comparison, lock_holder, no_state, notes_of, work_note};
+use super::compare::{
+    self, Comparison, claimed_holder, lock_holder, no_state, notes_of, work_note,
+};
+use super::former::not_that_run;
 use super::root::{Opened, Root, Unlock, UserRules};
 use super::{OpError, Runtime};
 use crate::core::address::{self, Selection, Subject};
 use crate::core::fingerprint::Fingerprinter;
 use crate::core::job::EntryKey;
-use crate::core::plan::{self, PlanInputs, prints_of, to_record};
-use crate::core::rekey::carried_over;
 use crate::core::place::{MovedFrom, SealedPlace};
-use crate::core::report::{LedgerReport, MovedState, PlanNote};
+use crate::core::plan::{self, PlanInputs, prints_of, to_record};
 use crate::core::redact::ForeignText;
+use crate::core::rekey::carried_over;
+use crate::core::report::{LedgerReport, MovedState, PlanNote};
 use crate::core::rotation::RotationReport;
 use crate::core::state::{CopiedFrom, Holder, Lineage, RunId, State};
 use crate::store::{
@@ -30,7 +33,7 @@ pub fn list(root: &Root) -> Result<(Option<State>, Vec<PlanNote>, bool), OpError
     let (state, journal) = root.store.unauthenticated()?.read_claimed()?;
     let is_lost = state.is_none() && root.store.backup().is_some();
     let lost = is_lost.then(|| no_state(root));
-    let holder = lock_holder(root, state.as_ref())?;
+    let holder = claimed_holder(&root.store, state.as_ref())?;
     let work = work_note(journal, holder.as_deref());
     let has_more = journal == JournalLeft::Foreign && holder.is_none();
     let moved = state.as_ref().and_then(moved_words).map(PlanNote::new);
@@ -75,7 +78,7 @@ pub fn show(
     let opened = root.open(unlock, rules)?;
     let keys = root.store_keys(&opened, rules)?;
     let snapshot = root.read_state(&opened.sealed, &keys)?;
-    let holder = lock_holder(root, snapshot.known.state())?;
+    let holder = lock_holder(root, &opened.sealed, &snapshot)?;
     let notes = notes_of(root, &opened, &snapshot, holder.as_deref())?;
     let is_unfinished = snapshot.journal == JournalLeft::Unfolded && holder.is_none();
     let mut state = trusted(root, &opened, snapshot)?;
@@ -104,7 +107,7 @@ pub fn rotation(
     max_days: Option<u32>,
 ) -> Result<RotationReport, OpError> {
     let (opened, snapshot) = compare::open(root, unlock, rules)?;
-    let holder = lock_holder(root, snapshot.known.state())?;
+    let holder = lock_holder(root, &opened.sealed, &snapshot)?;
     let notes = notes_of(root, &opened, &snapshot, holder.as_deref())?;
     let known = Comparison::of(root, &opened, snapshot)?;
     known.check_rollback(rules.allow_rollback)?;
@@ -202,8 +205,6 @@ impl<'a> LockedLedger<'a> {
         runtime: &'a Runtime,
     ) -> Result<Self, OpError> {
         let opened = root.open(unlock, rules)?;
-        let guard = root.lock(&opened.sealed, &opened.digest, &info)?;
-        let keys = root.store_keys(&opened, rules)?;
         let former = opened.sealed.moved_from.as_ref();
         let is_file = |from: &MovedFrom| matches!(from.place, SealedPlace::File(_));
         if root.store.branch().is_none() && former.is_none_or(is_file) {
@@ -223,6 +224,8 @@ impl<'a> LockedLedger<'a> {
         command: &str,
     ) -> Result<Self, OpError> {
         let info = (runtime.lock_info)(command);
+        let guard = root.lock(&opened.sealed, &opened.digest, &info)?;
+        let keys = root.store_keys(&opened, rules)?;
         Ok(Self {
             root,
             runtime,
@@ -337,12 +340,12 @@ impl<'a> LockedLedger<'a> {
         }
         state.take_manifest(sealed.revision, self.opened.digest.clone());
         if let Some(from) = &sealed.moved_from
-            && let Ok(Some((former, _))) = self.root.former_state(from, &self.keys)
+            && let Some(serial) = self.root.former_serial(from, &self.keys)?
         {
             // What was written there until now is sent again, too.
             state.copied = Some(CopiedFrom {
                 place: from.place.name(),
-                serial: former.serial,
+                serial,
                 untouched: false,
             });
         }
@@ -393,7 +396,7 @@ impl<'a> LockedLedger<'a> {
     fn check_seen(&self) -> Result<(), OpError> {
         let seen = self.root.store.branch();
         let seen = seen.and_then(|branch| branch.seen_holder(self.now));
-        seen.map_or(Ok(()), |holder| Err(held(self.root, &holder)))
+        seen.map_or(Ok(()), |holder| Err(held(&self.root.store, &holder)))
     }
 
     /// Carries over a state that moved after the rekey of this manifest, once `approve` has seen
@@ -485,10 +488,7 @@ impl<'a> LockedLedger<'a> {
                     return Ok(self.changed("released", &marked, serial));
                 }
                 Err(match present {
-                    Some(holder) => OpError::unfit(
-                        format!("that run does not hold the state; it is held by {holder}"),
-                        "Nothing was changed. 'drspass lock show' names the run.",
-                    ),
+                    Some(holder) => not_that_run(&holder),
                     None => OpError::unfit("no run holds the state", "Nothing was changed."),
                 })
             }
@@ -500,6 +500,8 @@ impl<'a> LockedLedger<'a> {
         let store = &self.root.store;
         let snapshot = self.root.read_state(&self.opened.sealed, &self.keys)?;
         check_free(self.root, &snapshot)?;
+        let root = self.root;
+        let snapshot = root.settle_former(&self.guard, &self.keys, snapshot)?;
         let snapshot = store.absorb_journal(&self.guard, &self.keys, snapshot)?;
         let version = snapshot.version.clone();
         Ok((trusted(self.root, &self.opened, snapshot)?, version))

@@ -43,7 +43,7 @@ pub fn plan(
     save: Option<&SaveAs<'_>>,
 ) -> Result<(PlanReport, Vec<Problem>), OpError> {
     let (opened, snapshot) = compare::open(root, unlock, rules)?;
-    let holder = lock_holder(root, snapshot.known.state())?;
+    let holder = lock_holder(root, &opened.sealed, &snapshot)?;
     let mut notes = notes_of(root, &opened, &snapshot, holder.as_deref())?;
     let known = Comparison::of(root, &opened, snapshot)?;
     known.check_rollback(rules.allow_rollback)?;

@@ -16,7 +16,7 @@ use crate::core::config::{Config, with_state};
 use crate::core::manifest::Sealed;
 use crate::core::place::{Floor, MovedFrom, Place, SealedPlace};
 use crate::core::state::{CopiedFrom, State};
-use crate::store::{StateSnapshot, Store, StoreError, StoreKeys, StoredState};
+use crate::store::{Store, StoreError, StoreKeys, StoredState};
 use crate::sys::{files, testpoint};
 
 /// Moves the state to another place. Returns the serial there, and what to commit next to
@@ -165,7 +165,7 @@ fn renamed_state(
             "the state at {place} was made with another key"
         )));
     };
-    check_moved(&state, sealed)?;
+    check_moved(&state, &sealed.state.name())?;
     if let Some(branch) = root.store.branch() {
         branch.check_seen_at(&sealed.state.name(), &state)?;
     }
@@ -256,15 +256,14 @@ pub fn end_move(
     root.check_place(sealed)?;
     let keys = root.store_keys(&rewrite.opened, rules)?;
     let here = root.store.read(&keys)?;
-    let taken = |it: &StateSnapshot| it.known.state().and_then(|state| state.copied.clone());
-    let copied = taken(&here);
     let mut known = None;
     let has_former_lineage = |state: &State| state.lineage == from.floor.lineage;
     if here.known.state().is_some_and(has_former_lineage) {
         // What was written at the former place since would be lost. After 'state distrust', all is
         // sent again.
         let newest = root.with_former(sealed, &keys, here)?;
-        if taken(&newest) != copied {
+        check_free(root, &newest)?;
+        if newest.former.is_some() {
             return Err(still_used(&from));
         }
         known = Some(newest.known);
@@ -274,8 +273,17 @@ pub fn end_move(
     let here = known.as_ref().and_then(StoredState::state);
     let left = root.mark_moved(&from, &keys, here, (sealed.state.name(), &lock));
     let unmarked = match left {
-        Err(error) if !matches!(error, OpError::Store(StoreError::Failed(_))) => return Err(error),
-        left => left.err(),
+        // One that cannot be read or written may be lost for good, and all of it is known, or sent
+        // again.
+        Err(OpError::Store(error))
+            if !matches!(
+                error,
+                StoreError::Locked { .. } | StoreError::Changed { .. }
+            ) =>
+        {
+            Some(error.into())
+        }
+        left => left.map(|()| None)?,
     };
     testpoint::reach("move.after_mark");
     rewrite.move_to(root, None, None)?;

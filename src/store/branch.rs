@@ -71,8 +71,6 @@ struct Found {
 #[derive(Default)]
 struct Session {
     tip: Option<Tip>,
-    /// Journals whose answers the next write contains.
-    folded: Vec<PathBuf>,
     own_journal: Option<PathBuf>,
     /// Whether to ask only once, and not for long.
     is_brief: bool,
@@ -249,6 +247,8 @@ impl Branch {
             && state.entries.is_empty()
             && state.follows.is_empty()
             && state.copied.is_none();
+        let GitPlace { remote, branch } = &self.place;
+        let commit = &tip.commit;
         let folder = self.folder.to_str().filter(|it| !it.contains(is_unfit))?;
         let at = match (folder, folder.starts_with('-')) {
             ("", _) => String::new(),
@@ -256,8 +256,6 @@ impl Branch {
             (_, true) => format!("-C ./{} ", shell_words::quote(folder)),
             _ => format!("-C {} ", shell_words::quote(folder)),
         };
-        let GitPlace { remote, branch } = &self.place;
-        let commit = &tip.commit;
         (is_unused && found.remote.is_first(commit)).then(|| {
             // In full: a tag may have the name of the branch.
             let whole = format!("refs/heads/{branch}");
@@ -305,10 +303,6 @@ impl Branch {
             }
         }
         testpoint::reach("place.after_push");
-        // They are in the state now; one that stays behind is skipped.
-        for path in std::mem::take(&mut session.folded) {
-            let _ = fs::remove_file(path);
-        }
         Ok(())
     }
 
@@ -389,6 +383,13 @@ impl Branch {
         .class(ErrorClass::Sealed)
     }
 
+    /// Refuses a state of a former place that is older than one seen there, and remembers it.
+    pub fn check_former(&self, state: &State) -> Result<(), StoreError> {
+        self.check_seen(state, self.found()?.seen())?;
+        self.see(state);
+        Ok(())
+    }
+
     /// Remembers a state that was read and is authentic.
     pub(super) fn see(&self, state: &State) {
         if let Ok(found) = self.found() {
@@ -440,15 +441,17 @@ impl Branch {
 
     /// Settles entries whose marks are of a journal's own run; every other record was answered by a
     /// later write. A journal of another history, or one that cannot be verified, is left alone: its
-    /// entries stay unknown.
+    /// entries stay unknown. Returns the journals that the next write ends, too.
     pub(super) fn fold(
         &self,
         state: &mut State,
         journals: Vec<(PathBuf, Vec<u8>)>,
         key: Option<&MacKey>,
-    ) -> Result<JournalLeft, StoreError> {
+    ) -> Result<(JournalLeft, Vec<PathBuf>), StoreError> {
         let mut left = JournalLeft::None;
         let mut folded = Vec::new();
+        let copied = state.copied.as_ref().filter(|copied| copied.untouched);
+        let copied = copied.map(|copied| copied.serial);
         for (path, bytes) in journals {
             let journal = match journal::parse(&bytes, key) {
                 Ok(Some(journal)) if journal.lineage == state.lineage => journal,
@@ -458,6 +461,10 @@ impl Branch {
                 }
                 Ok(Some(_)) | Err(_) => continue,
             };
+            if copied.is_some_and(|serial| journal.serial > serial) {
+                // It belongs to the former place, which went on.
+                continue;
+            }
             if journal.serial > state.serial {
                 let known = Floor {
                     lineage: journal.lineage,
@@ -472,8 +479,7 @@ impl Branch {
             }
             folded.push(path);
         }
-        self.found()?.session().folded = folded;
-        Ok(left)
+        Ok((left, folded))
     }
 
     pub(super) fn make_folder(&self) -> Result<(), StoreError> {

@@ -74,3 +74,26 @@ pub enum StoreError {
     #[diagnostic(transparent)]
     Failed(#[from] Failure),
 }
+
+impl StoreError {
+    /// Returns whether the state or its journal is at fault, for every reader.
+    pub fn is_unusable(&self) -> bool {
+        match self {
+            Self::Invalid { .. }
+            | Self::Tampered { .. }
+            | Self::ForeignJournal { .. }
+            | Self::Moved { .. } => true,
+            Self::Failed(failure) => {
+                let code = failure.code().map(|code| code.to_string());
+                let codes = [
+                    "drspass::journal::invalid",
+                    "drspass::place::not_state",
+                    "drspass::state::no_directory",
+                    "drspass::state::put_back",
+                ];
+                code.is_some_and(|code| codes.contains(&code.as_str()))
+            }
+            Self::Locked { .. } | Self::Changed { .. } | Self::NoBranch { .. } => false,
+        }
+    }
+}

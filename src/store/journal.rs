@@ -9,6 +9,7 @@ use std::borrow::{Borrow, Cow};
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::{MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -288,6 +289,10 @@ impl Journal {
 }
 
 impl Store {
+    pub(super) fn folded(&self) -> MutexGuard<'_, Vec<PathBuf>> {
+        self.folded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Returns whether a cut-off apply left answers that are not in the state yet.
     pub fn has_journal(&self) -> bool {
         match &self.at {
@@ -304,7 +309,9 @@ impl Store {
         key: Option<&MacKey>,
     ) -> Result<JournalLeft, StoreError> {
         if let (StoreAt::Branch(branch), Some(state)) = (&self.at, state.as_mut()) {
-            return branch.fold(state, journals, key);
+            let (left, folded) = branch.fold(state, journals, key)?;
+            *self.folded() = folded;
+            return Ok(left);
         }
         let Some((_, journal)) = journals.first() else {
             return Ok(JournalLeft::None);
@@ -328,6 +335,26 @@ impl Store {
             }
             (_, Ok(Some(_))) => Err(StoreError::ForeignJournal { path }),
         }
+    }
+
+    /// Settles in a state of another place what a cut-off apply recorded here; returns whether it did.
+    /// The next write there ends those journals.
+    pub fn settle_at(
+        &self,
+        there: &Self,
+        state: &mut State,
+        keys: &StoreKeys,
+    ) -> Result<bool, StoreError> {
+        let mut has_any = false;
+        for (path, bytes) in self.journals()? {
+            let journal = parse(&bytes, Some(&keys.journal)).ok().flatten();
+            let journal = journal.filter(|it| it.lineage == state.lineage);
+            if journal.is_some_and(|journal| journal.settle_own(state)) {
+                there.folded().push(path);
+                has_any = true;
+            }
+        }
+        Ok(has_any)
     }
 
     /// Saves an unfinished journal's answers, so that a new one can begin. On a branch, each run has
@@ -381,9 +408,12 @@ impl Store {
             StoreAt::File(path) => files::with_suffix(path, JOURNAL),
             StoreAt::Branch(branch) => return branch.end_journal(),
         };
-        fs::remove_file(&path)
-            .and_then(|()| files::sync_folder(&path))
-            .map_err(cannot_write(&path))
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            removed => removed
+                .and_then(|()| files::sync_folder(&path))
+                .map_err(cannot_write(&path)),
+        }
     }
 
     /// Renames a journal that is not trusted.

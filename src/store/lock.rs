@@ -6,7 +6,7 @@
 use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{self, Read as _, Seek as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -38,8 +38,11 @@ pub enum LockStatus {
 /// The lock, held until this is dropped or the process ends.
 #[derive(Debug)]
 pub struct LockGuard {
+    base: PathBuf,
     file: File,
     _folder: Option<File>,
+    /// That of the former place of a move.
+    _former: Option<Box<Self>>,
 }
 
 impl Drop for LockGuard {
@@ -51,6 +54,24 @@ impl Drop for LockGuard {
 
 impl Store {
     pub fn lock(&self, info: &LockInfo) -> Result<LockGuard, StoreError> {
+        self.lock_next_to(None, info)
+    }
+
+    /// Takes the lock of a former place too, for as long as `guard` is held. Places of one clone have
+    /// one lock; a file that is gone has none.
+    pub fn lock_former(&self, guard: &mut LockGuard, info: &LockInfo) -> Result<(), StoreError> {
+        let base = self.base()?;
+        let is_gone =
+            self.branch().is_none() && !base.exists() && !files::with_suffix(base, LOCK).exists();
+        if base != guard.base && !is_gone {
+            let former = self.lock_next_to(Some(files::folder_of(&guard.base)), info)?;
+            guard._former = Some(Box::new(former));
+        }
+        Ok(())
+    }
+
+    /// Takes the lock, where that of this directory may be held already.
+    fn lock_next_to(&self, held: Option<&Path>, info: &LockInfo) -> Result<LockGuard, StoreError> {
         match self.branch() {
             Some(branch) => branch.make_folder()?,
             None => self.check_folder()?,
@@ -67,12 +88,14 @@ impl Store {
         if !try_often(&file).map_err(&cannot)? {
             return Err(locked(holder(&mut file)));
         }
-        let folder = File::open(files::folder_of(base)).map_err(&cannot)?;
+        let at = files::folder_of(base);
+        let folder = File::open(at).map_err(&cannot)?;
         // A file system that cannot lock a directory still locks the file.
-        let folder = match try_often(&folder) {
-            Ok(true) => Some(folder),
-            Ok(false) => return Err(locked(None)),
-            Err(_) => None,
+        let is_held = held.is_some_and(|held| held.canonicalize().ok() == at.canonicalize().ok());
+        let folder = match (!is_held).then(|| try_often(&folder)) {
+            Some(Ok(true)) => Some(folder),
+            Some(Ok(false)) => return Err(locked(None)),
+            Some(Err(_)) | None => None,
         };
         // An empty lock file still locks, so failing to write is not an error.
         let text = serde_json::to_string(info).unwrap_or_default();
@@ -81,8 +104,10 @@ impl Store {
             .and_then(|()| file.rewind())
             .and_then(|()| file.write_all(text.as_bytes()));
         Ok(LockGuard {
+            base: base.to_owned(),
             file,
             _folder: folder,
+            _former: None,
         })
     }
 

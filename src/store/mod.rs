@@ -14,8 +14,11 @@ pub mod plan_file;
 mod recovery;
 pub mod remote;
 
+use std::fmt;
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -95,6 +98,21 @@ pub struct StateSnapshot {
     pub journal: JournalLeft,
     /// Whether the state was made with the key that a rekey replaced.
     pub is_carried_over: bool,
+    /// Where the state is from, if that is the former place of a move.
+    pub former: Option<Box<FormerState>>,
+}
+
+/// A former place, and the version that was read there.
+pub struct FormerState {
+    pub store: Store,
+    pub place: String,
+    pub version: StateVersion,
+}
+
+impl fmt::Debug for FormerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.place)
+    }
 }
 
 impl StateSnapshot {
@@ -106,6 +124,11 @@ impl StateSnapshot {
             .state()
             .is_some_and(|state| state.holder.is_some());
         self.is_carried_over || self.journal == JournalLeft::Unfolded || is_held
+    }
+
+    /// Returns where the state is from: `here`, or the former place of a move.
+    pub fn store<'a>(&'a self, here: &'a Store) -> &'a Store {
+        self.former.as_ref().map_or(here, |former| &former.store)
     }
 }
 
@@ -121,6 +144,8 @@ impl StoredState {
 
 pub struct Store {
     at: StoreAt,
+    /// Journals whose answers the next write contains.
+    folded: Mutex<Vec<PathBuf>>,
 }
 
 enum StoreAt {
@@ -130,18 +155,21 @@ enum StoreAt {
 
 impl Store {
     pub fn at(path: PathBuf) -> Self {
-        Self {
-            at: StoreAt::File(path),
-        }
+        Self::new(StoreAt::File(path))
+    }
+
+    fn new(at: StoreAt) -> Self {
+        let folded = Mutex::default();
+        Self { at, folded }
     }
 
     /// Returns the store of a place that a root directory names; connects to nothing.
     pub fn of(place: &Place, folder: &Path, access: &PlaceAccess) -> Self {
         match place {
             Place::File(path) => Self::at(folder.join(path)),
-            Place::Git(place) => Self {
-                at: StoreAt::Branch(Box::new(Branch::new(place, folder, access))),
-            },
+            Place::Git(place) => Self::new(StoreAt::Branch(Box::new(Branch::new(
+                place, folder, access,
+            )))),
         }
     }
 
@@ -170,7 +198,7 @@ impl Store {
                 StoreAt::Branch(Box::new(branch))
             }
         };
-        Ok(Self { at })
+        Ok(Self::new(at))
     }
 
     /// Limits what follows to one short question if the state is on a branch, or not.
@@ -278,6 +306,7 @@ impl Store {
                 version: StateVersion(None),
                 journal: self.fold_journals(&mut None, journals, Some(&keys.journal))?,
                 is_carried_over: false,
+                former: None,
             });
         };
         let version = StateVersion::of(&bytes);
@@ -294,6 +323,7 @@ impl Store {
                 version,
                 journal: JournalLeft::None,
                 is_carried_over: false,
+                former: None,
             });
         }
         let state = unverified.claimed();
@@ -330,6 +360,7 @@ impl Store {
             version,
             journal,
             is_carried_over: former.is_some(),
+            former: None,
         })
     }
 
@@ -497,6 +528,10 @@ impl Store {
         // Only at the sealed place: another one, as after a move, may be behind it.
         if let (Some(branch), Some(_)) = (self.branch(), &keys.floor) {
             branch.see(state);
+        }
+        // They are in the state now; one that stays behind is skipped.
+        for path in self.folded().drain(..) {
+            let _ = fs::remove_file(path);
         }
         Ok(StateVersion::of(&bytes))
     }

@@ -166,6 +166,7 @@ pub(crate) const CODES: &[&str] = &[
     "drspass::service::unanswered",
     "drspass::state::changed",
     "drspass::state::exists",
+    "drspass::state::former",
     "drspass::state::invalid",
     "drspass::state::line_ends",
     "drspass::state::moved",

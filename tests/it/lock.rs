@@ -2,8 +2,11 @@
 
 use drspass::sim::{Fault, FaultKind};
 
+use rustix::process::Signal;
+
+use crate::support::around::Watched;
 use crate::support::terminal::{APPROVAL, Terminal};
-use crate::support::{J1, J2, LOCKED, LOCKED_PUBLIC, Lab, PASSPHRASE, wait_until};
+use crate::support::{J1, J2, LOCKED, LOCKED_PUBLIC, Lab, PASSPHRASE, send_signal, wait_until};
 
 #[test]
 fn the_second_of_two_applies_is_turned_away_and_nothing_is_sent_twice() {
@@ -74,6 +77,45 @@ fn two_applies_started_together_act_as_one() {
     // As after one run: one commit of the marks and one of the outcomes.
     assert_eq!(lab.state()["body"]["serial"], 2);
     lab.run(&["plan", "--detailed-exitcode"]).exits(0);
+}
+
+#[test]
+fn an_apply_waits_for_the_lock_of_its_directory_as_long_as_it_is_meant_to() {
+    let mut lab = Lab::new();
+    lab.passwords(&[(J1, "source", "canary-1")]);
+    lab.sim
+        .inject(Fault::next(FaultKind::Hold { act_first: false }));
+    let first = lab.command(&["apply", "--auto-approve"]).spawn().unwrap();
+    lab.await_puts(1);
+    lab.apply(&["--lock-timeout", "1s"])
+        .exits(6)
+        .says("waiting at most 1s: the state is held by process")
+        .says("drspass.state.json.lock is held by process");
+    let waiting = || {
+        let wait = ["apply", "--auto-approve", "--lock-timeout", "10m"];
+        let waiting = Watched::start(lab.command(&wait));
+        waiting.says("waiting at most 10m");
+        waiting
+    };
+    let ended = waiting();
+    send_signal(ended.id(), Signal::INT);
+    ended
+        .ended(&lab)
+        .exits(130)
+        .says("interrupted while waiting for the lock on the state");
+    let second = waiting();
+    lab.sim.release();
+    lab.wait(first).exits(0);
+    second.ended(&lab).exits(0);
+    assert_eq!(lab.sent().concat().len(), 1, "once");
+}
+
+#[test]
+fn the_lock_of_a_file_is_not_released() {
+    let lab = Lab::new();
+    lab.run(&["lock", "release", "x"])
+        .exits(1)
+        .says("ends with its process; there is nothing to release");
 }
 
 #[test]

@@ -70,8 +70,8 @@ pub struct ApplyArgs {
     /// Also resume jobs that were paused by hand
     #[arg(long, requires = "retry_jobs", help_heading = JOBS)]
     pub resume_paused: bool,
-    /// How long to wait for another run that holds a state on a branch; by default not at
-    /// all, unless that run seems to be lost
+    /// How long to wait for another run that has the lock; by default not at all, unless a
+    /// run that holds a state on a branch seems to be lost
     #[arg(long, value_name = "TIME", value_parser = life, help_heading = APPROVAL)]
     pub lock_timeout: Option<Duration>,
     /// Print JSON, one message per line, instead of text

@@ -56,7 +56,7 @@ pub struct ApplyOptions {
     /// Whether one blocked entry stops the whole run.
     pub stop_if_blocked: bool,
     pub retry_jobs: Option<RetryJobsOptions>,
-    /// How long to wait for another run that holds a state on a branch.
+    /// How long to wait for the lock, or for another run that holds a state on a branch.
     pub lock_timeout: Option<Duration>,
 }
 
@@ -133,9 +133,9 @@ pub fn apply(
         saved.check(root, &opened, now, options.expect_change.as_ref())?;
     }
     let keys = root.store_keys(&opened, rules)?;
-    let guard = root.lock(&opened.sealed, &opened.digest, &context.lock)?;
-    let (snapshot, waiter) = turn::wait(root, &opened.sealed, &keys, options, context)?;
+    let (guard, snapshot, waiter) = turn::take(root, &opened, &keys, options, context)?;
     let mut notes = compare::notes_of(root, &opened, &snapshot, None)?;
+    let snapshot = root.settle_former(&guard, &keys, snapshot)?;
     let snapshot = root.store.absorb_journal(&guard, &keys, snapshot)?;
     let is_unsaved = snapshot.is_unsaved();
     let mut version = snapshot.version.clone();

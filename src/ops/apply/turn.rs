@@ -13,14 +13,16 @@ use crate::ops::OpError;
 use crate::ops::compare::take_over;
 use crate::ops::error::{ErrorClass, Failure};
 use crate::ops::online::Waiter;
-use crate::ops::root::Root;
+use crate::ops::root::{Opened, Root};
 use crate::store::branch::{Branch, lease};
-use crate::store::{StateSnapshot, StoreKeys};
+use crate::store::{LockGuard, StateSnapshot, Store, StoreError, StoreKeys};
 use crate::sys::lease::Moment;
 
 /// How much longer than a lease to wait for a run that has shown nothing for as long.
 const BEYOND: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(5);
+/// Between two looks at the lock of a directory or clone.
+const LOCK_PAUSE: Duration = Duration::from_millis(250);
 
 /// Returns the holder of a state that is not to be written by another run.
 pub fn holder_of(snapshot: &StateSnapshot) -> Option<&Holder> {
@@ -33,14 +35,15 @@ fn other_holder<'a>(
     root: &'a Root,
     snapshot: &'a StateSnapshot,
 ) -> Option<(&'a Branch, &'a Holder)> {
-    let (branch, holder) = (root.store.branch()?, holder_of(snapshot)?);
+    let (store, holder) = (snapshot.store(&root.store), holder_of(snapshot)?);
+    let branch = store.branch()?;
     (!branch.was_here(holder)).then_some((branch, holder))
 }
 
 /// Refuses a state that another run holds.
 pub fn check_free(root: &Root, snapshot: &StateSnapshot) -> Result<(), OpError> {
     match other_holder(root, snapshot) {
-        Some((_, holder)) => Err(held(root, holder)),
+        Some((_, holder)) => Err(held(snapshot.store(&root.store), holder)),
         None => Ok(()),
     }
 }
@@ -52,25 +55,65 @@ pub fn check_recent(root: &Root, state: Option<&State>, now: Timestamp) -> Resul
     let branch = root.store.branch();
     match holder.filter(|holder| !branch.is_some_and(|it| it.was_here(holder))) {
         Some(holder) if now.duration_since(holder.renewed).unsigned_abs() < lease() => {
-            Err(held(root, holder))
+            Err(held(&root.store, holder))
         }
         _ => Ok(()),
     }
 }
 
+/// Takes the lock and reads the state, once no other run is at work or for as long as the user
+/// wants to wait. After a wait it returns the waiter too, which takes the signals from then on.
+pub fn take(
+    root: &Root,
+    opened: &Opened,
+    keys: &StoreKeys,
+    options: &ApplyOptions,
+    context: &mut ApplyContext<'_>,
+) -> Result<(LockGuard, StateSnapshot, Option<Waiter>), OpError> {
+    let begun = Moment::now();
+    let at_most = options.lock_timeout.unwrap_or_default();
+    let mut waiter = None;
+    let guard = loop {
+        let holder = match root.lock(&opened.sealed, &opened.digest, &context.lock) {
+            Err(OpError::Store(StoreError::Locked { holder, .. })) if begun.elapsed() < at_most => {
+                holder
+            }
+            locked => break locked?,
+        };
+        if waiter.is_none() {
+            (context.progress)(ApplyEvent::WaitingFor { holder, at_most });
+        }
+        let waiting = waiting_with(&mut waiter, context)?;
+        let signal = waiting.signal_within(LOCK_PAUSE);
+        signal.map_or(Ok(()), interrupted)?;
+    };
+    let since = (begun, waiter);
+    let (snapshot, waiter) = wait(root, &opened.sealed, keys, options, context, since)?;
+    Ok((guard, snapshot, waiter))
+}
+
+fn waiting_with<'a>(
+    waiter: &'a mut Option<Waiter>,
+    context: &ApplyContext<'_>,
+) -> Result<&'a mut Waiter, OpError> {
+    if waiter.is_none() {
+        *waiter = Some(Waiter::new(context.runtime.hang_up)?);
+    }
+    Ok(waiter.as_mut().expect("it was made above"))
+}
+
 /// Returns the state once no other run holds it, or once its holder has not moved the branch for a
-/// lease by the clock of this machine. The holder's own stamp only decides whether to wait. After a
-/// wait it returns the waiter too, which takes the signals from then on.
-pub fn wait(
+/// lease by the clock of this machine. The holder's own stamp only decides whether to wait.
+fn wait(
     root: &Root,
     sealed: &Sealed,
     keys: &StoreKeys,
     options: &ApplyOptions,
     context: &mut ApplyContext<'_>,
+    (begun, mut waiter): (Moment, Option<Waiter>),
 ) -> Result<(StateSnapshot, Option<Waiter>), OpError> {
     let mut snapshot = root.read_state(sealed, keys)?;
-    let (begun, lease) = (Moment::now(), lease());
-    let mut waiter = None;
+    let lease = lease();
     let mut watched: Option<(Option<String>, Moment)> = None;
     loop {
         let Some((branch, holder)) = other_holder(root, &snapshot) else {
@@ -84,10 +127,10 @@ pub fn wait(
             false => Duration::ZERO,
         });
         if begun.elapsed() >= at_most {
-            return Err(held(root, holder));
+            return Err(held(snapshot.store(&root.store), holder));
         }
         let (Some((tip, since)), Some(waiting)) = (&watched, &mut waiter) else {
-            let waiting = waiter.insert(Waiter::new(context.runtime.hang_up)?);
+            let waiting = waiting_with(&mut waiter, context)?;
             (context.progress)(ApplyEvent::WaitingFor {
                 holder: holder.to_string(),
                 at_most,
@@ -127,10 +170,10 @@ fn interrupted<T>(signal: Signal) -> Result<T, OpError> {
     Err(failure.class(ErrorClass::Ended(signal)).into())
 }
 
-pub fn held(root: &Root, holder: &Holder) -> OpError {
+pub fn held(store: &Store, holder: &Holder) -> OpError {
     Failure::new(
         "drspass::lock::held",
-        format!("the state at {} is held by {holder}", root.store.path().display()),
+        format!("the state at {} is held by {holder}", store.path().display()),
         format!(
             "Nothing was sent or changed. Run the same command again when that run has ended. If it was lost, {}. In the clone that it ran in, 'drspass apply' needs neither.",
             take_over(holder)

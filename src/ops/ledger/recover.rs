@@ -32,7 +32,7 @@ impl LockedLedger<'_> {
         if store.branch().is_some() {
             let snapshot = store.read_alone(&self.keys)?;
             if let Some(state) = snapshot.known.state() {
-                check_moved(state, &self.opened.sealed)?;
+                check_moved(state, &self.opened.sealed.state.name())?;
             }
             // The state that is replaced is the one that no other run holds.
             store.ask_briefly(true);

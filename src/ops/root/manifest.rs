@@ -180,7 +180,13 @@ impl Root {
         info: &LockInfo,
     ) -> Result<LockGuard, OpError> {
         self.check_place(sealed)?;
-        let guard = self.store.lock(info)?;
+        let mut guard = self.store.lock(info)?;
+        // A run of the former manifest may be at work. Where its place is not found, reading it fails.
+        if let Some(from) = &sealed.moved_from
+            && let Ok(Some(former)) = self.former_store(&from.place)
+        {
+            former.lock_former(&mut guard, info)?;
+        }
         self.check_unchanged(digest)?;
         Ok(guard)
     }

@@ -37,7 +37,7 @@ fn push_older(lab: &Lab, commit: &str) {
 }
 
 /// Pushes this as the state.
-fn push_state(lab: &Lab, text: &str) {
+pub(super) fn push_state(lab: &Lab, text: &str) {
     let blob = lab.in_origin_with(&["hash-object", "-w", "--stdin"], text);
     let line = format!("100644 blob {}\tdrspass.state.json\n", blob.trim());
     let tree = lab.in_origin_with(&["mktree"], &line);

@@ -72,7 +72,7 @@ fn a_run_whose_state_was_changed_by_another_ends_with_a_recovery_file() {
     let clone = lab.cloned();
     lab.run_in(&clone, &["lock", "release", "another"])
         .exits(1)
-        .says("is held by run");
+        .says("that run does not hold the state; it is held by run");
     lab.run_in(&clone, &["lock", "release", &id])
         .exits(0)
         .says("Next: 'drspass plan', then 'drspass apply'; 2 outcomes are unknown: ");

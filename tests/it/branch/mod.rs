@@ -6,6 +6,7 @@ mod forged;
 mod killed;
 mod lease;
 mod left;
+mod moving;
 mod race;
 mod rekeyed;
 mod sealed;
