@@ -13,7 +13,9 @@ pub enum AgeError {
     #[error("the manifest is not encrypted")]
     #[diagnostic(
         code(drspass::age::plaintext),
-        help("Run 'drspass encrypt FILE' on this file, and keep the plain text out of git.")
+        help(
+            "Nothing was sent. Run 'drspass encrypt FILE' on this file, and keep the plain text out of git."
+        )
     )]
     NotEncrypted,
     #[error("the manifest is not encrypted with age: it is {what}")]
@@ -33,31 +35,37 @@ pub enum AgeError {
     #[error("the file appears to be changed by line-end conversion")]
     #[diagnostic(
         code(drspass::age::line_ends),
-        help("Mark it '-text' in .gitattributes, as 'drspass init' does, and check it out again.")
+        help(
+            "Nothing was sent. Mark it '-text' in .gitattributes, as 'drspass init' does, and check it out again."
+        )
     )]
     LineEnds,
     #[error("the encrypted file is damaged: {why}")]
     #[diagnostic(
         code(drspass::age::damaged),
-        help("Nothing of it was used. Restore the file from git.")
+        help("Nothing was sent. Restore the file from git.")
     )]
     Damaged { why: &'static str },
     #[error("the encrypted file is damaged in line {line}: {why}")]
     #[diagnostic(
         code(drspass::age::armor),
-        help("Nothing of it was used. Restore the file from git.")
+        help("Nothing was sent. Restore the file from git.")
     )]
     Armor { line: usize, why: &'static str },
     #[error("the file is encrypted with a passphrase, not to recipients")]
     #[diagnostic(
         code(drspass::age::passphrase_file),
-        help("Decrypt it with 'age -d' and seal it with 'drspass encrypt'.")
+        help(
+            "Nothing was sent. Decrypt it with 'age -d' and seal it with 'drspass encrypt FILE'."
+        )
     )]
     PassphraseFile,
     #[error("no identity matches: the file is not encrypted to any of the given identities")]
     #[diagnostic(
         code(drspass::age::no_match),
-        help("Pass the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY.")
+        help(
+            "Nothing was sent. Pass the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY."
+        )
     )]
     NoMatch,
     #[error(
@@ -66,18 +74,24 @@ pub enum AgeError {
     #[diagnostic(
         code(drspass::age::locked_identity),
         help(
-            "Run it on a terminal, or use an identity without a passphrase, such as DRSPASS_IDENTITY_KEY from a CI secret."
+            "Nothing was sent. Run it on a terminal, or use an identity without a passphrase, such as DRSPASS_IDENTITY_KEY from a CI secret."
         )
     )]
     Locked { origin: String },
     #[error("no passphrase was entered for {origin}")]
-    #[diagnostic(code(drspass::age::declined), help("Run the command again."))]
+    #[diagnostic(
+        code(drspass::age::declined),
+        help("Nothing was sent. Run the command again.")
+    )]
     Declined { origin: String },
     #[error("Cancelled. Nothing was sent or changed.")]
     #[diagnostic(code(drspass::interrupted), severity(Advice))]
     Interrupted,
     #[error("the passphrase for {origin} is wrong")]
-    #[diagnostic(code(drspass::age::wrong_passphrase), help("Run the command again."))]
+    #[diagnostic(
+        code(drspass::age::wrong_passphrase),
+        help("Nothing was sent. Run the command again.")
+    )]
     WrongPassphrase { origin: String },
     #[error("{origin} has no usable identity: {why}")]
     #[diagnostic(
@@ -90,7 +104,7 @@ pub enum AgeError {
     #[error("{origin} has no usable identity: it is damaged in line {line}: {why}")]
     #[diagnostic(
         code(drspass::age::identity_armor),
-        help("Restore the file from where it was made or copied.")
+        help("Nothing was sent. Restore the file from where it was made or copied.")
     )]
     IdentityArmor {
         origin: String,
@@ -103,7 +117,7 @@ pub enum AgeError {
     #[diagnostic(
         code(drspass::age::work_factor),
         help(
-            "Each step doubles time and memory. Encrypt the identity again with 'age -p', which uses 18."
+            "Nothing was sent. Each step doubles time and memory. Encrypt the identity again with 'age -p', which uses 18."
         )
     )]
     WorkFactor {
@@ -213,8 +227,10 @@ pub enum PluginFault {
 impl PluginFault {
     const fn way_out(&self) -> &'static str {
         match self {
-            Self::Unanswered => "Run it on a terminal, or use an identity that needs no input.",
-            Self::Declined | Self::Unclear => "Run the command again.",
+            Self::Unanswered => {
+                "Nothing was sent. Run it on a terminal, or use an identity that needs no input."
+            }
+            Self::Declined | Self::Unclear => "Nothing was sent. Run the command again.",
             Self::Start(_) | Self::Garbled => {
                 "Nothing was written. Check that the program of that name on PATH is the right one."
             }

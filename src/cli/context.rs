@@ -87,6 +87,16 @@ impl<'a> Context<'a> {
         if let Some(list) = env.var("DRSPASS_TRUSTED_HOSTS") {
             trusted_hosts.extend(list.split(',').map(|host| host.trim().to_owned()));
         }
+        let is_host = |host: &String| {
+            let has_port = host.contains(':') && !host.starts_with('[');
+            !has_port && !host.contains(['/', '@', ' '])
+        };
+        if !trusted_hosts.iter().all(is_host) {
+            return Err(OpError::unfit(
+                "a trusted host is not a host name",
+                "Nothing was sent. Pass the name alone to --trust-host, such as drs.example.com, without scheme and port; separate those in DRSPASS_TRUSTED_HOSTS with commas.",
+            ));
+        }
         let state = global.state.clone();
         let state = state.or_else(|| env.path_var("DRSPASS_STATE"));
         let state = state.map(Place::named).transpose().map_err(|what| {

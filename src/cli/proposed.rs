@@ -7,6 +7,7 @@ use std::path::Path;
 use clap::Command;
 
 use super::args::GlobalOptions;
+use super::env::Env;
 use crate::core::redact::is_unfit;
 
 const NAME: &str = "drspass ";
@@ -27,11 +28,17 @@ pub struct Proposed {
 
 impl Proposed {
     /// `command` is the program, whose commands texts may propose.
-    pub fn new(options: &GlobalOptions, command: &Command) -> Self {
+    pub fn new(options: &GlobalOptions, env: &Env, command: &Command) -> Self {
         let folder = options.directory.as_deref();
         // Any other may be a secret in the wrong place, or a stream that was read to its end.
         let is_file = |path: &&Path| folder.unwrap_or(Path::new("")).join(path).is_file();
-        let identities = options.identity.iter().map(|path| ("-i", &**path));
+        let by_default = match env.path_var("DRSPASS_IDENTITY") {
+            Some(_) => None,
+            None => env.default_identity(),
+        };
+        let identities = options.identity.iter();
+        let identities = identities.filter(|path| by_default.as_ref() != Some(*path));
+        let identities = identities.map(|path| ("-i", &**path));
         let authorities = options.ca_file.iter().map(|path| ("--ca-file", &**path));
         let files = identities.chain(authorities);
         let files = files.filter(|(_, path)| is_file(path));
@@ -122,7 +129,7 @@ mod tests {
         };
         let command = crate::cli::cmd::command();
         let wrap = |text: Cow<'_, str>| Cow::Owned(wrapped(&text, 40));
-        Proposed::new(&options, &command)
+        Proposed::new(&options, &Env::default(), &command)
             .complete(Cow::Borrowed(text), wrap)
             .into_owned()
     }

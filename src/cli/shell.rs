@@ -71,7 +71,7 @@ impl Shell {
             draws: is_screen && env.var("CI").is_none(),
             result_columns: columns(out),
             columns: columns(err),
-            proposed: Proposed::new(options, command),
+            proposed: Proposed::new(options, env, command),
         }
     }
 

@@ -27,7 +27,7 @@ pub enum OpError {
     #[diagnostic(transparent)]
     Failure(#[from] Failure),
     #[error("{path} is not usable: {}", counted(problems))]
-    #[diagnostic(code(drspass::document::invalid))]
+    #[diagnostic(code(drspass::document::invalid), help("Nothing was sent or changed."))]
     Document {
         path: PathBuf,
         #[related]
@@ -51,7 +51,7 @@ pub enum OpError {
     #[diagnostic(
         code(drspass::age::no_match),
         help(
-            "Nothing was sent. Give the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY. If yours is not a recipient, someone who can read the manifest adds your public key to drspass.yaml and runs 'drspass rekey'."
+            "Nothing was sent. Give the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY. If yours is not a recipient, someone who can read the manifest adds your public key to drspass.yaml and rekeys."
         )
     )]
     NoMatch { path: PathBuf, recipients: usize },

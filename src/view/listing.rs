@@ -281,12 +281,14 @@ pub fn jobs(report: &JobsReport) -> String {
         JobFilter::All => "Jobs",
         JobFilter::Failed => "Failed jobs",
     };
-    let _ = writeln!(text, "{what} of project {}.", report.project_id);
+    if report.wanted == JobFilter::All || !report.jobs.is_empty() {
+        let _ = writeln!(text, "{what} of project {}.", report.project_id);
+    }
     for listed in &report.jobs {
         text.push_str(&job(report, listed));
     }
     for key in &report.absent {
-        let _ = writeln!(text, "note: {key}: no such job here");
+        let _ = writeln!(text, "note: {key}: the project has no such job");
     }
     for note in &report.notes {
         let _ = writeln!(text, "note: {note}");

@@ -248,7 +248,7 @@ fn time() -> impl Strategy<Value = Timestamp> {
 }
 
 fn run_id() -> impl Strategy<Value = RunId> {
-    "[!-~]{0,40}".prop_map(RunId::new)
+    "[0-9A-Za-z][0-9A-Za-z.-]{0,39}".prop_map(RunId::new)
 }
 
 /// Fingerprints of drawn values; the entry that they are of does not matter here.

@@ -441,7 +441,7 @@ fn the_call_that_a_simulator_shows_works_with_its_scenario() {
         let mut shell = Command::new("sh");
         shell.args(["-c", shown]).env_clear();
         let pasted = shell.env("PATH", "/usr/bin:/bin").output().unwrap();
-        assert_eq!(pasted.stdout, b"{}", "{scenario}: {shown}");
+        assert_eq!(pasted.stdout, b"{}\n", "{scenario}: {shown}");
     }
 }
 

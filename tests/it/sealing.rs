@@ -100,6 +100,13 @@ fn an_untrusted_host_is_refused_and_can_only_be_named_by_the_user() {
         "the manifest is sealed for",
     );
     said("iam.example.com", "is not a host of a known cloud");
+    for host in [
+        "https://drs.example.com",
+        "drs.example.com:443",
+        "drs.example.com iam.example.com",
+    ] {
+        said(host, "a trusted host is not a host name");
+    }
 }
 
 #[test]

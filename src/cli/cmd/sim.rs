@@ -72,7 +72,7 @@ pub fn sim(context: &Context<'_>, args: &SimArgs) -> Result<u8, OpError> {
              ADMIN={admin}\n\
              JOB={url}/sim/jobs/{job}\n\
              curl -sS --fail-with-body -H \"X-Sim-Admin: $ADMIN\" \"$JOB/real-password\" \\\n\
-             \x20 -d '{{\"endpoint\": \"source\", \"password\": \"made-up\"}}'\n"
+             \x20 -w '\\n' -d '{{\"endpoint\": \"source\", \"password\": \"made-up\"}}'\n"
         )
     });
     let text = format!(

@@ -23,7 +23,7 @@ pub fn manifest(root: &Cursor<'_, '_>, sealing: Sealing) -> Option<Manifest> {
     let has_all_parts = root.has_only(&fields);
     root.version(version);
     if sealed.is_none() && sealing == Sealing::Required {
-        let help = "The manifest is not sealed; run 'drspass encrypt' on its text.";
+        let help = "The manifest is not sealed; run 'drspass encrypt FILE' on its text.";
         root.missing("sealed", None, help);
     }
     let mut reading = Reading::default();

@@ -287,7 +287,7 @@ pub fn parse_sealed(
         Some(sealed) => Ok((manifest, sealed, warnings)),
         None => Err(OpError::unfit(
             "the manifest is not sealed",
-            "Decrypt it and seal it with 'drspass encrypt'.",
+            "Nothing was sent. Decrypt it and seal it with 'drspass encrypt FILE'.",
         )),
     }
 }

@@ -80,10 +80,10 @@ fn missing(folder: &Path) -> OpError {
     let names: Vec<String> = names.collect();
     let help = match names.is_empty() {
         true => {
-            "Run 'drspass init' to create it, or name another directory with -C DIR.".to_owned()
+            "Nothing was sent. Run 'drspass init' to create it, or name another directory with -C DIR.".to_owned()
         }
         false => format!(
-            "Name an environment's directory with -C DIR: {}.",
+            "Nothing was sent. Name an environment's directory with -C DIR: {}.",
             some_of(&names, 5)
         ),
     };

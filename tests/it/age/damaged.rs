@@ -236,5 +236,5 @@ fn a_manifest_behind_a_passphrase_is_refused_and_nobody_is_asked() {
     );
     detached(&lab, &["-i", "key.txt", "show"])
         .exits(1)
-        .says("seal it with 'drspass encrypt'");
+        .says("seal it with 'drspass -i key.txt encrypt FILE'");
 }

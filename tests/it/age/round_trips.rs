@@ -126,7 +126,7 @@ fn each_of_several_recipients_opens_what_was_sealed_to_all() {
     detached(&sealed, &["-i", rsa.to_str().unwrap(), "show"])
         .exits(1)
         .says("no identity matches")
-        .says("adds your public key to drspass.yaml and runs 'drspass rekey'");
+        .says("adds your public key to drspass.yaml and rekeys");
 }
 
 #[test]

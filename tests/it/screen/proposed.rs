@@ -68,10 +68,10 @@ fn a_proposed_command_works_on_the_directory_and_the_state_of_the_command_before
     fs::create_dir(lab.path("new")).unwrap();
     lab.run_command(there(&["-C", "new", "plan"]))
         .exits(1)
-        .says("new/drspass.yaml does not exist help: Run 'drspass -C new init' to create it");
+        .says("new/drspass.yaml does not exist help: Nothing was sent. Run 'drspass -C new init' to create it");
     lab.run_command(there(&["-C", "prod", "plan"]))
         .exits(1)
-        .says("prod does not exist help: Name an environment's directory with -C DIR: my prod.");
+        .says("prod does not exist help: Nothing was sent. Name an environment's directory with -C DIR: my prod.");
     let project = lab.sim.project_id();
     let mut init = vec![
         "-C",
