@@ -46,7 +46,7 @@ pub enum OpError {
     #[diagnostic(transparent)]
     Identity(AgeError),
     #[error(
-        "no identity matches: {path} is encrypted to {}, and none of the given identities opens it", match recipients { 1 => "1 recipient".to_owned(), many => format!("{many} recipients") }
+        "no identity matches: {path} is encrypted to {}, and none of the given identities opens it (tried {tried})", match recipients { 1 => "1 recipient".to_owned(), many => format!("{many} recipients") }
     )]
     #[diagnostic(
         code(drspass::age::no_match),
@@ -54,7 +54,11 @@ pub enum OpError {
             "Nothing was sent. Give the right one with -i FILE, DRSPASS_IDENTITY or DRSPASS_IDENTITY_KEY. If yours is not a recipient, someone who can read the manifest adds your public key to drspass.yaml and rekeys."
         )
     )]
-    NoMatch { path: PathBuf, recipients: usize },
+    NoMatch {
+        path: PathBuf,
+        recipients: usize,
+        tried: String,
+    },
     #[error("no identity to decrypt with")]
     #[diagnostic(
         code(drspass::age::no_identity),

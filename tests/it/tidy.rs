@@ -304,7 +304,7 @@ fn the_name_of_a_type_is_used_once() {
 /// the tree may have, tests not counted. What becomes smaller lowers them; nothing raises
 /// them without a reason.
 const MAX_FUNCTION: usize = 100;
-const MAX_LINES: usize = 47_690;
+const MAX_LINES: usize = 47_696;
 const MAX_FILES: usize = 178;
 const MAX_DOC_PERCENT: usize = 8;
 

@@ -252,7 +252,7 @@ pub fn release(context: &Context<'_>, args: &LockReleaseArgs) -> Result<u8, OpEr
         OpError::Store(StoreError::Locked { path, holder }) => Failure::new(
             "drspass::lock::held",
             format!("the lock {} is held by {holder}", path.display()),
-            "Nothing was changed. An apply that waits for that run takes over by itself; to end the lock now, stop that apply first.",
+            "Nothing was changed. The lock of this clone ends with that process: wait for it, or stop it. An apply that waits for a lost run takes over by itself.",
         )
         .class(ErrorClass::Locked)
         .into(),

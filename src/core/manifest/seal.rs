@@ -225,7 +225,7 @@ pub fn listed(jobs: &[ListedJob]) -> String {
     if !proposals.credentials.is_empty() {
         out.push_str(
             "\n# The database accounts of the jobs, one credential each. To set a password, uncomment\n\
-             # its credential here and the endpoints that use it.\n#\n\
+             # its credential here or import it, and uncomment the endpoints that use it.\n#\n\
              # credentials:\n",
         );
     }

@@ -35,6 +35,19 @@ pub enum IdentitySource {
     Default(Option<PathBuf>),
 }
 
+impl IdentitySource {
+    /// Returns the files, or the variable, for a message.
+    fn name(&self) -> String {
+        let files = match self {
+            Self::Files(files) => files.as_slice(),
+            Self::Default(file) => file.as_slice(),
+            Self::Text(_) | Self::Empty(_) => return "DRSPASS_IDENTITY_KEY".to_owned(),
+        };
+        let names: Vec<String> = files.iter().map(|it| it.display().to_string()).collect();
+        names.join(", ")
+    }
+}
+
 pub struct Unlock<'a> {
     pub source: &'a IdentitySource,
     pub ask: AskPassphrase<'a>,
@@ -165,6 +178,7 @@ impl Root {
                 (AgeError::NoMatch, Ok(stanzas)) => OpError::NoMatch {
                     path: name.to_owned(),
                     recipients: stanzas.len(),
+                    tried: unlock.source.name(),
                 },
                 _ => age(error),
             }

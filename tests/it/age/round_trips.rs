@@ -125,7 +125,8 @@ fn each_of_several_recipients_opens_what_was_sealed_to_all() {
     let rsa = fixture("rsa");
     detached(&sealed, &["-i", rsa.to_str().unwrap(), "show"])
         .exits(1)
-        .says("no identity matches")
+        .says("no identity matches: passwords.yaml.age is encrypted to ")
+        .says("opens it (tried ")
         .says("adds your public key to drspass.yaml and rekeys");
 }
 

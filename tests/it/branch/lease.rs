@@ -128,7 +128,7 @@ fn a_wait_for_the_lock_that_a_signal_ends_says_that_nothing_was_sent() {
         lab.run_in(&clone, &["lock", "release", "any"])
             .exits(6)
             .says(
-                "An apply that waits for that run takes over by itself; to end the lock now, stop",
+                "ends with that process: wait for it, or stop it. An apply that waits for a lost",
             );
         send_signal(waiting.id(), signal);
         waiting
