@@ -8,7 +8,7 @@ use clap::Command;
 
 use super::args::GlobalOptions;
 use super::env::Env;
-use crate::core::redact::is_unfit;
+use crate::core::redact::option;
 
 const NAME: &str = "drspass ";
 /// Stands for a blank where no line is broken: a shell would run the half of a command.
@@ -42,12 +42,13 @@ impl Proposed {
         let authorities = options.ca_file.iter().map(|path| ("--ca-file", &**path));
         let files = identities.chain(authorities);
         let files = files.filter(|(_, path)| is_file(path));
+        let given = |name, path: Option<&Path>| option(name, path?);
         let commands = command.get_subcommands().map(Command::get_name);
         let commands = commands.filter(|name| !WITHOUT_DIRECTORY.contains(name));
         Self {
-            directory: folder.map_or_else(String::new, |path| option("-C", path)),
-            files: files.map(|(name, path)| option(name, path)).collect(),
-            state: (options.state.as_deref()).map_or_else(String::new, |it| option("--state", it)),
+            directory: given("-C", folder).unwrap_or_default(),
+            files: files.filter_map(|(name, it)| option(name, it)).collect(),
+            state: given("--state", options.state.as_deref()).unwrap_or_default(),
             commands: commands.map(str::to_owned).collect(),
         }
     }
@@ -98,16 +99,6 @@ impl Proposed {
         }
         Cow::Owned(wrap(Cow::Owned(out)).replace(BLANK, " "))
     }
-}
-
-/// Returns an option with a path, or nothing where a terminal would show another path.
-fn option(name: &str, path: &Path) -> String {
-    let Some(text) = path.to_str().filter(|text| !text.contains(is_unfit)) else {
-        return String::new();
-    };
-    // A name with a dash would be read as an option.
-    let start = if text.starts_with('-') { "./" } else { "" };
-    format!("{name} {} ", shell_words::quote(&[start, text].concat()))
 }
 
 /// Returns a path as a shell reads it.

@@ -174,7 +174,8 @@ pub struct Selection {
 }
 
 /// Says that the address with this number (from 1) of an option matches no entry, and suggests one
-/// of the `known` subjects. It repeats only an id or a misspelt endpoint: any other text may be a secret.
+/// of the `known` subjects. It repeats only an id or a misspelt endpoint: any other text may be a
+/// secret.
 pub fn unmatched<'s, 'a: 's>(
     option: &str,
     number: usize,

@@ -5,6 +5,7 @@ mod needles;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
@@ -82,6 +83,16 @@ pub fn is_unfit(c: char) -> bool {
             | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
             | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}'
             | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// Returns an option with a path for a command that people paste, and a space; `None` where a
+/// terminal would show another path.
+pub fn option(name: &str, path: &Path) -> Option<String> {
+    let text = path.to_str().filter(|text| !text.contains(is_unfit))?;
+    // A name with a dash would be read as an option.
+    let start = if text.starts_with('-') { "./" } else { "" };
+    let path = [start, text].concat();
+    Some(format!("{name} {} ", shell_words::quote(&path)))
 }
 
 /// A machine name from the service: 1 to 64 letters, digits, dots, underscores and dashes, so it

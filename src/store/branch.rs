@@ -18,7 +18,7 @@ use super::{JournalLeft, LockInfo, StateVersion, StoreError, cannot_write, journ
 use crate::core::failure::{ErrorClass, Failure};
 use crate::core::mac::{MacKey, sha256};
 use crate::core::place::{Floor, GitPlace, SealedPlace, branch_name};
-use crate::core::redact::is_unfit;
+use crate::core::redact::option;
 use crate::core::report::Progress;
 use crate::core::state::{Holder, Lineage, RunId, State};
 use crate::sys::files;
@@ -249,12 +249,9 @@ impl Branch {
             && state.copied.is_none();
         let GitPlace { remote, branch } = &self.place;
         let commit = &tip.commit;
-        let folder = self.folder.to_str().filter(|it| !it.contains(is_unfit))?;
-        let at = match (folder, folder.starts_with('-')) {
-            ("", _) => String::new(),
-            // A name with a dash would be read as an option.
-            (_, true) => format!("-C ./{} ", shell_words::quote(folder)),
-            _ => format!("-C {} ", shell_words::quote(folder)),
+        let at = match self.folder.as_os_str().is_empty() {
+            true => String::new(),
+            false => option("-C", &self.folder)?,
         };
         (is_unused && found.remote.is_first(commit)).then(|| {
             // In full: a tag may have the name of the branch.

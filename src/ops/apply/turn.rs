@@ -96,10 +96,10 @@ fn waiting_with<'a>(
     waiter: &'a mut Option<Waiter>,
     context: &ApplyContext<'_>,
 ) -> Result<&'a mut Waiter, OpError> {
-    if waiter.is_none() {
-        *waiter = Some(Waiter::new(context.runtime.hang_up)?);
+    match waiter {
+        Some(waiting) => Ok(waiting),
+        none => Ok(none.insert(Waiter::new(context.runtime.hang_up)?)),
     }
-    Ok(waiter.as_mut().expect("it was made above"))
 }
 
 /// Returns the state once no other run holds it, or once its holder has not moved the branch for a
